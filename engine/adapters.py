@@ -1,0 +1,731 @@
+"""Lifts an operator into a stage's chain: observables of packets in, observables of packets out.
+
+Pure: no asyncio, no clock, no thread. Nothing here raises into whoever pushed: an operator's
+exception is caught around the operator alone and goes to `Stage.fail` with the node's name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.errors import NodeError, UsageError
+from engine.operator import Emission, process_kind
+from engine.outlet import Outlet
+from engine.packet import Group, Origin, Packet, Source
+from engine.payloads import PAYLOAD_TYPES
+from engine.stage import NodeStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from engine.operator import Operator, Output
+    from engine.payloads import Payload
+    from engine.stage import Gate, Stage, Ticket
+
+#: What an operator may raise without taking the stage down with it.
+OPERATOR_ERRORS = (Exception, SystemExit)
+#: What can be iterated over but is no sequence of outputs.
+NOT_OUTPUTS = (str, bytes, bytearray, memoryview, dict, np.ndarray)
+
+
+class NodeContext:
+    """The context an operator sees, see `engine.operator.Context`."""
+
+    def __init__(self, adapter: OperatorAdapter, stage: Stage) -> None:
+        self.node_id = adapter.node_id
+        self.session_id = stage.session_id
+        self.logger = logging.getLogger(f"remotemedia.node.{adapter.node_id}")
+        #: Set by whoever initializes the operator: (node_id, fraction, message).
+        self.on_progress: Callable[[str, float, str], None] | None = None
+        #: Set by whoever compiles the stage: a writable array in the outgoing arena, or None.
+        self.reserve: Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any] | None] | None = (
+            None
+        )
+        self._adapter = adapter
+        self._stage = stage
+
+    @property
+    def cancelled(self) -> bool:
+        words = self._stage.words
+        return bool(words[1]) or words[0] > self._stage.generation
+
+    def to(self, port: str, payload: Payload | Packet) -> Emission:
+        if port not in self._adapter.outlets:
+            known = ", ".join(self._adapter.outlets) or "none"
+            raise UsageError(f"node {self.node_id!r} has no output port {port!r}; it has: {known}")
+        return Emission(port, payload)
+
+    def emit(self, output: Output) -> None:
+        if self._stage.running:
+            self._adapter.take_posted(output)
+        else:
+            self._stage.post(self._adapter, output)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._stage.call_later(self._adapter, round(delay_s * 1e9), callback)
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        if self.on_progress is not None:
+            self.on_progress(self.node_id, min(1.0, max(0.0, float(fraction))), message)
+
+    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        if self.reserve is not None:
+            reserved = self.reserve(shape, dtype)
+            if reserved is not None:
+                return reserved
+        return np.empty(shape, dtype)
+
+
+class Call:
+    """One open asynchronous call (process or flush).
+
+    Attributes:
+        packet: what it was called with; None for flush.
+        origin: the packet's, or the group's; None for flush.
+        ticket: settled once its results have left.
+        started: the coroutine or the asynchronous iterator.
+        items: what an asynchronous generator has yielded and the stage has not taken.
+        result: what a coroutine returned.
+        error: what it raised.
+        done: whether it is over.
+        cancel: cancels it, once it runs.
+        gate: holds the generator back while its last item has not been taken.
+        started_ns: when it began, or its last item was taken.
+    """
+
+    __slots__ = (
+        "cancel",
+        "done",
+        "error",
+        "gate",
+        "items",
+        "origin",
+        "packet",
+        "result",
+        "started",
+        "started_ns",
+        "ticket",
+    )
+
+    def __init__(self, packet: Packet | Mapping[str, Packet] | None, ticket: Ticket) -> None:
+        self.packet = packet
+        self.ticket = ticket
+        self.origin = None if packet is None else _origin_of(packet)
+        self.started: Any = None
+        self.items: deque[Any] = deque()
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.done = False
+        self.cancel: Callable[[], None] | None = None
+        self.gate: Gate | None = None
+        self.started_ns = 0
+
+    def abandon(self) -> None:
+        """Cancel it, whether it runs, waits or has not begun; its ticket settles."""
+        if self.cancel is not None:
+            self.cancel()
+        started = self.started
+        if (
+            inspect.iscoroutine(started)
+            and inspect.getcoroutinestate(started) == inspect.CORO_CREATED
+        ):
+            started.close()  # cancelled before its first step, nobody would ever await it
+        self.ticket.settle_one()
+
+
+class OperatorAdapter:
+    """One node in a stage.
+
+    The base does what is rare: iterators, asynchronous calls, flush, completion. `SyncAdapter` and
+    `AsyncAdapter` differ in what they do with a packet.
+
+    Attributes:
+        outlets: output port → outlet.
+        calls: open asynchronous calls, in order of arrival.
+        origin: that of the last packet taken; timers and flush inherit it.
+    """
+
+    def __init__(
+        self, node_id: str, operator: Operator, stage: Stage, outlet_ports: Mapping[str, str]
+    ) -> None:
+        """Wrap an operator.
+
+        Args:
+            node_id: the node's id.
+            operator: the session's own instance.
+            stage: the stage it belongs to.
+            outlet_ports: output port → input port stamped on what leaves through it.
+        """
+        cls = type(operator)
+        self.node_id = node_id
+        self.operator = operator
+        self.context = NodeContext(self, stage)
+        self.outlets = {
+            port: Outlet(Source(node_id, port), outlet_ports.get(port, "")) for port in cls.outputs
+        }
+        self.calls: deque[Call] = deque()
+        self.origin: Origin | None = None
+        self.concurrency = cls.concurrency
+        self.completed = False
+        self.is_leaf = False
+        self.initialized = False
+        self._stage = stage
+        self._clock = stage.host.now_ns
+        self._process: Callable[..., Any] = operator.process
+        self._joins = cls.joins
+        self.chooses = cls.chooses
+        self._outlet = next(iter(self.outlets.values()), None) or Outlet(Source(node_id, ""), "")
+        self._port_sources = dict.fromkeys(cls.inputs, 0)
+        self._sequence = -1
+        self._index = 0
+        self._flushing = False
+        self._open: tuple[Iterator[Any], bool, Ticket] | None = None
+        self._backlog: deque[tuple[Packet | Mapping[str, Packet], Ticket]] = deque()
+        self._received = 0
+        self._emitted = 0
+        self._busy_ns = 0
+        self._waited_ns = 0
+
+    # --- wiring -------------------------------------------------------------------------------
+
+    def feed(self, port: str, outlet: Outlet) -> None:
+        """Connect an input port behind an outlet of the same stage."""
+        outlet.connect(PortInlet(self, port, restamps=outlet.port != port))
+        self.add_source(port)
+
+    def add_source(self, port: str) -> None:
+        """Count one more outlet or edge that feeds a port and will end it."""
+        self._port_sources[port] = self._port_sources.get(port, 0) + 1
+
+    def start(self) -> None:
+        """Everything is connected; nothing flows yet."""
+
+    # --- input --------------------------------------------------------------------------------
+
+    def on_next(self, packet: Packet) -> None:
+        """Take one packet; never raises."""
+        raise NotImplementedError
+
+    def on_group(self, group: Group) -> None:
+        """Take a group: whole if the operator joins, else its members in port order."""
+        if self._joins:
+            self._take({packet.port: packet for packet in group}, group.origin)
+        else:
+            members = group.members
+            for port in type(self.operator).inputs:
+                if port in members:
+                    self.on_next(members[port])
+
+    def accepts_more(self, ports: Sequence[str]) -> bool:
+        """Whether a packet from an edge that feeds these ports may be admitted now."""
+        if len(self.calls) >= self.concurrency:
+            return False
+        if not self.chooses:
+            return True
+        try:
+            return any(self.operator.wants(port) for port in ports)
+        except OPERATOR_ERRORS as error:
+            self._fail(error, "wants")
+            return False
+
+    def _take(self, packet: Packet | Mapping[str, Packet], origin: Origin) -> None:
+        """Call process synchronously and emit its result."""
+        if self._open is not None:
+            self._stage.ticket.pending += 1
+            self._backlog.append((packet, self._stage.ticket))
+            return
+        self._note_input(origin, 1 if type(packet) is Packet else len(packet))  # type: ignore[arg-type]
+        started = self._clock()
+        try:
+            result = self._process(packet, self.context)
+        except OPERATOR_ERRORS as error:
+            self._fail(error, "process")
+            return
+        finally:
+            self._busy_ns += self._clock() - started
+        if result is not None:
+            self._emit_result(result)
+
+    def _note_input(self, origin: Origin, count: int = 1) -> None:
+        self._received += count
+        self._follow(origin)
+
+    def _follow(self, origin: Origin) -> None:
+        """What is emitted from now on descends from this."""
+        self.origin = origin
+        if origin.sequence != self._sequence:
+            self._sequence = origin.sequence
+            self._index = 0
+
+    # --- output -------------------------------------------------------------------------------
+
+    def take_posted(self, output: Any) -> None:
+        """Emit what came from outside process and flush; too late once the node has completed."""
+        if not self.completed:
+            self.emit(output)
+
+    def emit(self, output: Output) -> None:
+        """Stamp one output and push it downstream."""
+        origin = self.origin
+        if origin is None:
+            origin = self._first_origin()
+        outlet = self._outlet
+        payload: Any = output
+        if type(payload) is Emission:
+            port, payload = payload
+            if port not in self.outlets:  # not made by this node's ctx.to
+                self._fail(UsageError(f"there is no output port {port!r}"), self._doing)
+                return
+            outlet = self.outlets[port]
+        if type(payload) is Packet:
+            if payload.origin.metadata is not origin.metadata:
+                origin = origin.with_metadata(payload.origin.metadata)
+            payload = payload.payload
+        if type(payload) not in PAYLOAD_TYPES:
+            self._fail(TypeError(_not_an_output(payload)), self._doing)
+            return
+        index = self._index
+        self._index = index + 1
+        self._emitted += 1
+        outlet.push(Packet(payload, outlet.source, outlet.port, index, origin))
+
+    @property
+    def _doing(self) -> str:
+        """Which of the contract's methods its outputs come from now."""
+        return "flush" if self._flushing else "process"
+
+    def _first_origin(self) -> Origin:
+        """Lineage of what is emitted before any input was taken."""
+        now = self._clock()
+        self.origin = Origin(self._stage.session_id, 0, 0, now, self._stage.generation)
+        self._sequence = 0
+        return self.origin
+
+    def _emit_result(self, result: Any) -> None:
+        """Emit whatever process or flush returned."""
+        if result is None:
+            return
+        kind = type(result)
+        if kind in PAYLOAD_TYPES or kind is Packet or kind is Emission:
+            self.emit(result)
+        elif kind is list or kind is tuple:
+            self._drain(iter(result), pulled=False)
+        elif isinstance(result, Awaitable | AsyncIterator):
+            if inspect.iscoroutine(result):
+                result.close()
+            self._fail(TypeError(self._not_awaited()), self._doing)
+        elif not isinstance(result, Iterable) or isinstance(result, NOT_OUTPUTS):
+            self._fail(TypeError(_not_an_output(result)), self._doing)
+        else:
+            try:
+                iterator = iter(result)
+            except OPERATOR_ERRORS as error:
+                self._fail(error, self._doing)
+                return
+            self._drain(iterator, pulled=True)
+
+    def _not_awaited(self) -> str:
+        name = f"{type(self.operator).__name__}.{self._doing}"
+        if process_kind(type(self.operator)) != "sync":
+            return f"{name} returned an awaitable: await it inside"
+        return (
+            f"{name} is not `async def` but returned an awaitable:"
+            " declare it `async def`, so that the plan knows that it waits"
+        )
+
+    def _drain(self, iterator: Iterator[Any], *, pulled: bool) -> None:
+        """Emit an iterator's items; suspend it where it must wait.
+
+        Args:
+            iterator: what is left.
+            pulled: a lazy iterator, asked for an item only while every out edge has credit; a list
+                is not.
+        """
+        stage = self._stage
+        while not stage.done:
+            if pulled and not stage.exits_ready:
+                self._suspend(iterator, pulled=pulled)
+                return
+            started = self._clock()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                break
+            except OPERATOR_ERRORS as error:
+                self._fail(error, self._doing)
+                return
+            finally:
+                self._busy_ns += self._clock() - started
+            self.emit(item)
+            if (stage.has_suspended or stage.slice_is_over) and not stage.done:
+                self._suspend(iterator, pulled=pulled)
+                return
+        if stage.done:
+            self._close(iterator)
+        self._complete_if_flushed()
+
+    def _suspend(self, iterator: Iterator[Any], *, pulled: bool) -> None:
+        self._open = (iterator, pulled, self._stage.ticket)
+        self._stage.suspend(self)
+
+    def resume(self) -> None:
+        """Go on with the suspended iterator, then with what waited behind it."""
+        if self._open is None:
+            return
+        iterator, pulled, ticket = self._open
+        self._open = None
+        self._stage.ticket = ticket
+        self._drain(iterator, pulled=pulled)
+        ticket.settle_one()
+        while self._backlog and not self._is_suspended:
+            packet, ticket = self._backlog.popleft()
+            self._stage.ticket = ticket
+            if isinstance(packet, Packet):
+                self.on_next(packet)
+            else:
+                self._take(packet, _origin_of(packet))
+            ticket.settle_one()
+
+    @property
+    def _is_suspended(self) -> bool:
+        return self._open is not None
+
+    # --- asynchronous calls -------------------------------------------------------------------
+
+    @property
+    def call_is_ready(self) -> bool:
+        """Whether the oldest call has something to take."""
+        if self._open is not None or not self.calls:
+            return False
+        head = self.calls[0]
+        return head.done or bool(head.items)
+
+    def begin_call(self, packet: Packet | Mapping[str, Packet] | None) -> None:
+        """Open a call; it starts as soon as fewer than `concurrency` run."""
+        call = Call(packet, self._stage.ticket)
+        call.ticket.pending += 1
+        self.calls.append(call)
+        if len(self.calls) == 1:
+            self._stage.calls_changed()
+        if len(self.calls) <= self.concurrency:
+            self._start(call)
+
+    def take_call(self) -> None:
+        """Take one item, or the result, of the oldest call."""
+        call = self.calls[0]
+        self._stage.ticket = call.ticket
+        if call.origin is not None:
+            self._follow(call.origin)
+        now = self._clock()
+        self._waited_ns += now - call.started_ns
+        call.started_ns = now
+        if call.items:
+            item = call.items.popleft()
+            if call.gate is not None:
+                call.gate.open()
+            self.emit(item)
+            return
+        self.calls.popleft()
+        if not self.calls:
+            self._stage.calls_changed()
+        if call.error is not None:
+            self._fail(call.error, self._doing)
+        else:
+            self._emit_result(call.result)
+        if len(self.calls) >= self.concurrency:
+            self._start(self.calls[self.concurrency - 1])
+        call.ticket.settle_one()
+        if self._flushing:
+            self._complete_if_flushed()
+        elif not self.calls and not any(self._port_sources.values()):
+            self._stage.request_flush(self)
+
+    def _start(self, call: Call) -> None:
+        """Begin a call of process. What timers emit beside it descends from its packet."""
+        alone = self.concurrency == 1 and not self._is_suspended
+        if call.origin is not None and (alone or self.origin is None):
+            self._follow(call.origin)
+        try:
+            started = self._process(call.packet, self.context)
+        except OPERATOR_ERRORS as error:
+            call.error = error
+            call.done = True
+            call.started_ns = self._clock()
+            return
+        self._spawn(call, started)
+
+    def _spawn(self, call: Call, started: Any) -> None:
+        call.started = started
+        call.started_ns = self._clock()
+        host = self._stage.host
+        if isinstance(started, AsyncIterator):
+            call.gate = host.gate()
+            call.cancel = host.spawn(self._iterate(call, call.gate))
+        else:
+            call.cancel = host.spawn(self._await(call))
+
+    async def _await(self, call: Call) -> None:
+        try:
+            call.result = await call.started
+        except BaseException as error:  # a cancellation that was not ours is the operator's error
+            call.error = error
+            if not isinstance(error, OPERATOR_ERRORS):
+                raise
+        finally:
+            call.done = True
+            self._stage.host.wake()
+
+    async def _iterate(self, call: Call, gate: Gate) -> None:
+        try:
+            async for item in call.started:
+                call.items.append(item)
+                self._stage.host.wake()
+                await gate.wait()
+        except BaseException as error:
+            call.error = error
+            if not isinstance(error, OPERATOR_ERRORS):
+                await self._close_async(call.started)
+                raise
+        finally:
+            call.done = True
+            self._stage.host.wake()
+
+    async def _close_async(self, iterator: AsyncIterator[Any]) -> None:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            try:
+                await close()
+            except OPERATOR_ERRORS as error:
+                self.context.logger.warning("closing an iterator raised %r", error)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def end_of(self, port: str) -> None:
+        """One of a port's sources has ended; when all of all ports have, the node is flushed."""
+        self._port_sources[port] -= 1
+        if not any(self._port_sources.values()) and not self.calls:
+            self._stage.request_flush(self)
+
+    def run_flush(self) -> None:
+        """Flush the operator, then complete its outlets."""
+        self._flushing = True
+        started = self._clock()
+        try:
+            result: Any = self.operator.flush(self.context)
+        except OPERATOR_ERRORS as error:
+            self._fail(error, "flush")
+            return
+        finally:
+            self._busy_ns += self._clock() - started
+        if isinstance(result, Awaitable | AsyncIterator):
+            call = Call(None, self._stage.ticket)
+            call.ticket.pending += 1
+            self.calls.append(call)
+            self._stage.calls_changed()
+            self._spawn(call, result)
+        else:
+            self._emit_result(result)
+            self._complete_if_flushed()
+
+    def _complete_if_flushed(self) -> None:
+        if self._flushing and self._open is None and not self.calls and not self.completed:
+            self.complete()
+
+    def complete(self) -> None:
+        """Nothing more comes out of this node."""
+        if self.completed or self._stage.done:
+            return
+        self.completed = True
+        self._stage.cancel_timers(self)
+        for outlet in self.outlets.values():
+            outlet.complete()
+        if self.is_leaf:
+            self._stage.leaf_completed()
+
+    def run_timer(self, callback: Callable[[], None]) -> None:
+        """Run what the operator asked to be called later."""
+        started = self._clock()
+        try:
+            callback()
+        except OPERATOR_ERRORS as error:
+            self._fail(error, "a call_later callback")
+        finally:
+            self._busy_ns += self._clock() - started
+
+    def interrupt(self) -> None:
+        """Forget what is older than the stage's generation: iterators, calls, held state."""
+        self.abandon()
+        if self.origin is not None:
+            self.origin = _renewed(self.origin, self._stage.generation)
+        try:
+            self.operator.reset(self.context)
+        except OPERATOR_ERRORS as error:
+            self._fail(error, "reset")
+            return
+        if self._flushing:
+            self._complete_if_flushed()
+        elif not any(self._port_sources.values()) and not self.completed:
+            self._stage.request_flush(self)
+
+    def abandon(self) -> None:
+        """Close iterators and cancel calls; their tickets settle, so that the credits return."""
+        if self._open is not None:
+            iterator, _, ticket = self._open
+            self._open = None
+            self._close(iterator)
+            ticket.settle_one()
+        backlog, self._backlog = self._backlog, deque()
+        for _, ticket in backlog:
+            ticket.settle_one()
+        calls, self.calls = self.calls, deque()
+        for call in calls:
+            call.abandon()
+        if calls:
+            self._stage.calls_changed()
+
+    def _close(self, iterator: Iterator[Any]) -> None:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            try:
+                close()
+            except OPERATOR_ERRORS as error:
+                self.context.logger.warning("closing an iterator raised %r", error)
+
+    def _fail(self, cause: BaseException, during: str) -> None:
+        if isinstance(cause, NodeError) and cause.node_id == self.node_id:
+            self._stage.fail(cause)
+            return
+        sequence = self.origin.sequence if self.origin is not None else None
+        self._stage.fail(NodeError.of(self.node_id, cause, during=during, sequence=sequence))
+
+    def statistics(self) -> NodeStatistics:
+        """A snapshot of the node's counts."""
+        return NodeStatistics(self._received, self._emitted, self._busy_ns, self._waited_ns)
+
+
+class SyncAdapter(OperatorAdapter):
+    """A node whose process is synchronous."""
+
+    def on_next(self, packet: Packet) -> None:
+        if self._open is not None or self._joins:
+            self._take({packet.port: packet} if self._joins else packet, packet.origin)
+            return
+        # What follows is _take and emit, inlined for the common case: one in, at most one out.
+        origin = packet.origin
+        self.origin = origin
+        self._received += 1
+        if origin.sequence != self._sequence:
+            self._sequence = origin.sequence
+            self._index = 0
+        clock = self._clock
+        started = clock()
+        try:
+            result = self._process(packet, self.context)
+        except OPERATOR_ERRORS as error:
+            self._busy_ns += clock() - started
+            self._fail(error, "process")
+            return
+        self._busy_ns += clock() - started
+        if result is None:
+            return
+        if result is packet:
+            payload = packet.payload
+        else:
+            payload = result
+            kind = type(result)
+            if kind is Packet:
+                if result.origin.metadata is not origin.metadata:
+                    origin = origin.with_metadata(result.origin.metadata)
+                payload = result.payload
+                kind = type(payload)
+            if kind not in PAYLOAD_TYPES:
+                self._emit_result(result)
+                return
+        index = self._index
+        self._index = index + 1
+        self._emitted += 1
+        outlet = self._outlet
+        outlet.push(Packet(payload, outlet.source, outlet.port, index, origin))
+
+
+class AsyncAdapter(OperatorAdapter):
+    """A node whose process is a coroutine or an asynchronous generator; it begins a stage."""
+
+    def on_next(self, packet: Packet) -> None:
+        self._received += 1
+        self.begin_call({packet.port: packet} if self._joins else packet)
+
+    def _take(self, packet: Packet | Mapping[str, Packet], origin: Origin) -> None:
+        del origin  # each call carries its packet
+        self._received += 1 if type(packet) is Packet else len(packet)  # type: ignore[arg-type]
+        self.begin_call(packet)
+
+
+class PortInlet:
+    """Connects an outlet to one input port of a node."""
+
+    __slots__ = ("_adapter", "_port", "on_next")
+
+    def __init__(self, adapter: OperatorAdapter, port: str, *, restamps: bool) -> None:
+        self._adapter = adapter
+        self._port = port
+        self.on_next: Callable[[Packet], None] = self._restamp if restamps else adapter.on_next
+
+    def _restamp(self, packet: Packet) -> None:
+        self._adapter.on_next(packet.to_port(self._port))
+
+    def on_completed(self) -> None:
+        """One source of the port has ended."""
+        self._adapter.end_of(self._port)
+
+
+def make_adapter(
+    node_id: str, operator: Operator, stage: Stage, outlet_ports: Mapping[str, str]
+) -> OperatorAdapter:
+    """The adapter that fits an operator's class."""
+    operator_class = type(operator)
+    cls: type[OperatorAdapter] | None = getattr(operator_class, "stage_adapter", None)
+    if cls is None:
+        cls = SyncAdapter if process_kind(operator_class) == "sync" else AsyncAdapter
+    return cls(node_id, operator, stage, outlet_ports)
+
+
+def _origin_of(packet: Packet | Mapping[str, Packet]) -> Origin:
+    """The origin of a packet, or the one that all members of a group share."""
+    if isinstance(packet, Packet):
+        return packet.origin
+    return next(iter(packet.values())).origin
+
+
+def _renewed(origin: Origin, generation: int) -> Origin:
+    """The same lineage in another generation."""
+    return Origin(
+        origin.session_id,
+        origin.sequence,
+        origin.timestamp_ns,
+        origin.ingress_ns,
+        generation,
+        origin.flags,
+        origin.metadata,
+    )
+
+
+def _not_an_output(value: Any) -> str:
+    hint = {
+        str: "return Text(...)",
+        bytes: "return Binary(...)",
+        dict: "return Json(...)",
+        np.ndarray: "return Audio(samples, sample_rate)",
+    }.get(
+        type(value),
+        "return a payload, a Packet, ctx.to(port, payload), an iterable of these, or None",
+    )
+    return f"{type(value).__name__} is not a payload: {hint}"

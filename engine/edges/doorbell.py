@@ -1,0 +1,146 @@
+"""A datagram-keeping socket pair between the two ends of an edge, on an asyncio loop.
+
+SOCK_SEQPACKET wakes a peer in 5 to 9 µs (an eventfd took 24), keeps message boundaries and order,
+and tells when the other side is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from typing import TYPE_CHECKING
+
+from engine.edges.descriptor import MESSAGE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def make_pair() -> tuple[socket.socket, socket.socket]:
+    """A connected pair; the caller closes both, or hands them over."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+class Doorbell:
+    """One end of the pair.
+
+    Attributes:
+        hung_up: the other side is gone.
+        on_sent: called when nothing waits for the socket any more.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        on_message: Callable[[bytes], None],
+        on_hang_up: Callable[[], None],
+    ) -> None:
+        """Listen on the running loop.
+
+        Args:
+            sock: this end; owned from now on.
+            on_message: called with each message, on the loop.
+            on_hang_up: called once when the other side is gone and all its messages were delivered.
+        """
+        sock.setblocking(False)
+        self.hung_up = False
+        self.on_sent: Callable[[], None] | None = None
+        self._socket = sock
+        self._loop = asyncio.get_running_loop()
+        self._on_message = on_message
+        self._on_hang_up = on_hang_up
+        self._unsent: deque[bytes] = deque()
+        self._closed = False
+        self._loop.add_reader(sock.fileno(), self._receive)
+
+    def send(self, message: bytes) -> None:
+        """Send one message; waits in memory while the socket is full. Nothing happens once hung up.
+
+        What may wait is bounded by the credits: at most one message for each descriptor in flight.
+
+        Args:
+            message: 1 to MESSAGE_BYTES_MAX bytes; an empty one would read as the end.
+        """
+        if self.hung_up or self._closed:
+            return
+        if self._unsent:
+            self._unsent.append(message)
+            return
+        try:
+            self._socket.send(message)
+        except BlockingIOError:
+            self._unsent.append(message)
+            self._loop.add_writer(self._socket.fileno(), self._send_more)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the reader reports it, after the messages that came before
+
+    def close(self) -> None:
+        """Close this end; the other side sees it hang up. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+
+    @property
+    def unsent(self) -> int:
+        """Messages that wait because the socket is full."""
+        return len(self._unsent)
+
+    def _send_more(self) -> None:
+        while self._unsent:
+            try:
+                self._socket.send(self._unsent[0])
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionResetError):
+                self._unsent.clear()
+                break
+            self._unsent.popleft()
+        self._loop.remove_writer(self._socket.fileno())
+        if self.on_sent is not None:
+            self.on_sent()
+
+    def _receive(self) -> None:
+        # One message a call: the loop comes back while there are more, and a lone message, the
+        # common case, costs no second call that only says that there is nothing.
+        try:
+            message = self._socket.recv(MESSAGE_BYTES_MAX)
+        except (BlockingIOError, InterruptedError):
+            return
+        except ConnectionResetError:
+            self._receive_rest()
+            return
+        except OSError:
+            message = b""
+        if message:
+            self._on_message(message)
+        else:
+            self._hang_up()
+
+    def _receive_rest(self) -> None:
+        """The peer closed with messages unread, which is said once; what it sent is still here.
+
+        All of it is taken now: uvloop does not call a reader again after such an error. It is at
+        most a window of descriptors.
+        """
+        while not self._closed:
+            try:
+                message = self._socket.recv(MESSAGE_BYTES_MAX)
+            except OSError:
+                break
+            if not message:
+                break
+            self._on_message(message)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self.hung_up or self._closed:
+            return
+        self.hung_up = True
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._unsent.clear()
+        self._on_hang_up()

@@ -1,0 +1,150 @@
+"""An edge between two stages on one loop: both ends in one object, no copy.
+
+Pure. Law of credits: capacity = credits + queued + held by the consumer. Source: FR-007.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from engine.edges.contract import EdgeStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from engine.errors import EdgeError
+    from engine.packet import Item
+
+
+class LocalEdge:
+    """Sender and receiver of one local edge, see `engine.edges.contract`.
+
+    Nothing is moved here, so bytes are not counted.
+    """
+
+    def __init__(self, edge_id: str, capacity: int) -> None:
+        """Make an edge.
+
+        Args:
+            edge_id: its id in the plan.
+            capacity: credits, at least 1.
+        """
+        if capacity < 1:
+            raise ValueError(f"edge {edge_id!r}: capacity must be at least 1, got {capacity}")
+        self.edge_id = edge_id
+        self.capacity = capacity
+        self.on_credit: Callable[[], None] | None = None
+        self.on_readable: Callable[[], None] | None = None
+        self._queue: deque[Item] = deque()
+        self._credits = capacity
+        self._wanted = False
+        self._finished = False
+        self._closed = False
+        self._error: EdgeError | None = None
+        self._sent = 0
+        self._dropped = 0
+        self._refused = 0
+
+    # --- sender -------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        if self._credits or self._closed:
+            return True
+        self._wanted = True
+        return False
+
+    def try_send(self, item: Item) -> bool:
+        if not self._credits and not self._closed:
+            self._wanted = True
+            self._refused += 1
+            return False
+        if self._closed or self._finished:
+            self._dropped += 1
+            return True
+        self._credits -= 1
+        self._sent += 1
+        queue = self._queue
+        queue.append(item)
+        if len(queue) == 1 and self.on_readable is not None:
+            self.on_readable()
+        return True
+
+    def finish(self) -> None:
+        if not self._finished:
+            self._finished = True
+            if self.on_readable is not None:
+                self.on_readable()
+
+    def fail(self, error: EdgeError) -> None:
+        if not self._finished:
+            self._error = error
+            self.finish()
+
+    def reserve(
+        self, shape: tuple[int, ...], dtype: npt.DTypeLike
+    ) -> npt.NDArray[np.generic] | None:
+        """No arena here: ordinary memory is as good."""
+        del shape, dtype
+        return None
+
+    # --- receiver -----------------------------------------------------------------------------
+
+    @property
+    def readable(self) -> bool:
+        return bool(self._queue)
+
+    @property
+    def ended(self) -> bool:
+        return self._finished and not self._queue and self._error is None
+
+    @property
+    def error(self) -> EdgeError | None:
+        return None if self._queue else self._error
+
+    def try_receive(self) -> Item | None:
+        return self._queue.popleft() if self._queue else None
+
+    def release(self, count: int = 1) -> None:
+        self._credits += count
+        if self._wanted:
+            self._wanted = False
+            if self.on_credit is not None:
+                self.on_credit()
+
+    def discard_older(self, generation: int) -> int:
+        kept = deque(item for item in self._queue if item.origin.generation >= generation)
+        dropped = len(self._queue) - len(kept)
+        if dropped:
+            self._queue = kept
+            self._dropped += dropped
+            self.release(dropped)
+        return dropped
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        dropped = len(self._queue)
+        self._queue.clear()
+        self._dropped += dropped
+        self.release(dropped)
+
+    # --- both ---------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Nothing is batched here."""
+
+    def statistics(self) -> EdgeStatistics:
+        queued = len(self._queue)
+        return EdgeStatistics(
+            sent=self._sent,
+            queued=queued,
+            in_flight=self.capacity - self._credits - queued,
+            dropped=self._dropped,
+            refused=self._refused,
+        )

@@ -1,0 +1,1 @@
+"""Start and stop stages, each executor in one kind of place."""

@@ -1,0 +1,95 @@
+"""Runs a stage on the session's own loop. Starts no thread, no process, no socket."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from engine.compile import compile_stage, make_operators
+from engine.errors import InitTimeoutError
+from engine.executors.contract import Progress
+from engine.executors.lifecycle import cleanup_operators, initialize_operators
+from engine.hosts import AsyncioHost
+from engine.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.edges.contract import EdgeReceiver, EdgeSender
+    from engine.executors.contract import StageOwner
+    from engine.plan import EdgePlan, StagePlan
+    from engine.stage import StageStatistics
+
+
+class LocalStage:
+    """A stage on the running loop, see `engine.executors.contract.RunningStage`."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        session_id: str,
+        owner: StageOwner,
+        receivers: Sequence[tuple[EdgePlan, EdgeReceiver]],
+        senders: Sequence[tuple[EdgePlan, EdgeSender]],
+        init_timeout_s: float,
+    ) -> None:
+        """Make the operators and wire them; nothing runs yet.
+
+        Args:
+            plan: the stage.
+            session_id: the session it belongs to.
+            owner: who it reports to.
+            receivers: its in edges.
+            senders: its out edges.
+            init_timeout_s: bound on all its operators' initialize together.
+        """
+        self.plan = plan
+        self.pid = 0
+        self._owner = owner
+        self._init_timeout_s = init_timeout_s
+        self._host = AsyncioHost(self._on_finished)
+        self._step = ""
+        self._cleaning: asyncio.Task[None] | None = None
+        self.stage = Stage(plan.id, session_id, self._host)
+        compile_stage(plan, make_operators(plan), self.stage, receivers, senders)
+
+    async def start(self) -> None:
+        try:
+            async with asyncio.timeout(self._init_timeout_s):
+                await initialize_operators(self.stage, self._report)
+        except TimeoutError as error:
+            raise InitTimeoutError(
+                f"Initialization timeout after {self._init_timeout_s:g}s in node {self._step!r}:"
+                " raise init_timeout_secs, or load less",
+                node_id=self._step,
+                init_timeout_s=self._init_timeout_s,
+            ) from error
+
+    def open(self) -> None:
+        self._host.start(self.stage)
+
+    def stop(self) -> None:
+        self.stage.cancel()
+
+    async def wait_stopped(self) -> None:
+        self.stage.cancel()
+        if self._cleaning is None:
+            self._cleaning = asyncio.create_task(self._clean_up())
+        await asyncio.shield(self._cleaning)
+
+    def statistics(self) -> StageStatistics:
+        return self.stage.statistics()
+
+    def _report(self, node_id: str, status: str, fraction: float, message: str) -> None:
+        self._step = node_id
+        self._owner.stage_progress(Progress(node_id, status, fraction, message))
+
+    def _on_finished(self, stage: Stage) -> None:
+        if stage.error is not None:
+            self._owner.stage_failed(self, stage.error)
+        else:
+            self._owner.stage_finished(self)
+
+    async def _clean_up(self) -> None:
+        await self._host.join()
+        await cleanup_operators(self.stage)

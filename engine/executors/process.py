@@ -1,0 +1,197 @@
+"""Runs a stage in a worker process of its own. Source: FR-004, FR-008, NFR-002."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from engine.errors import SpawnError, StartupError
+from engine.executors.contract import Progress
+from engine.stage import NodeStatistics, StageStatistics
+from engine.workers.notices import (
+    ExitedNotice,
+    FailedNotice,
+    FinishedNotice,
+    ProgressNotice,
+    ReadyNotice,
+    WorkerNotice,
+)
+from engine.workers.service import WorkerHandle, WorkerService, WorkerSpec
+
+if TYPE_CHECKING:
+    from engine.config import Settings
+    from engine.errors import RemoteMediaError
+    from engine.executors.contract import StageOwner
+    from engine.plan import StagePlan
+    from engine.session.wiring import Wiring
+
+logger = logging.getLogger("remotemedia.session")
+
+#: Beyond the grace period, for the signal's own way through the zygote.
+_GRACE_MARGIN_S = 2.0
+
+
+class ProcessStage:
+    """A stage in a worker, see `engine.executors.contract.RunningStage`."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        session_id: str,
+        owner: StageOwner,
+        wiring: Wiring,
+        settings: Settings,
+    ) -> None:
+        """Prepare; nothing is spawned yet.
+
+        Args:
+            plan: the stage.
+            session_id: the session it belongs to.
+            owner: who it reports to.
+            wiring: has the ends of its edges.
+            settings: the session's.
+
+        Raises:
+            SpawnError: this platform has no process executor.
+        """
+        if sys.platform != "linux":
+            raise SpawnError(
+                f"node {plan.id!r} cannot run in a process of its own: that needs Linux;"
+                ' place it with "executor": "local"',
+                node_id=plan.id,
+            )
+        self.plan = plan
+        self._session_id = session_id
+        self._owner = owner
+        self._wiring = wiring
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._worker: WorkerHandle | None = None
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self._exited = asyncio.Event()
+        self._started = False
+        self._finished = False
+        self._failed = False
+        self._statistics = StageStatistics()
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id; 0 before it is known."""
+        return self._worker.pid if self._worker is not None else 0
+
+    async def start(self) -> None:
+        self.spawn()
+        await self._ready
+
+    def spawn(self) -> None:
+        """Ask for the worker, without waiting for it; a second call does nothing."""
+        if self._worker is not None:
+            return
+        spec, fds = self._wiring.worker_ends(self.plan)
+        node_ids = tuple(node.id for node in self.plan.nodes)
+        timeouts = [node.process_timeout_ms for node in self.plan.nodes if node.process_timeout_ms]
+        settings = self._settings
+        self._worker = WorkerService.shared().spawn(
+            WorkerSpec(
+                session_id=self._session_id,
+                stage_id=self.plan.id,
+                node_ids=node_ids,
+                title=f"remotemedia {' '.join(node_ids)} --session {self._session_id}",
+                start=json.dumps(spec.to_dict() | _main_of(self.plan)).encode(),
+                fds=tuple(fds),
+                interpreter=settings.python_executable,
+                extra_paths=settings.extra_paths,
+                init_timeout_s=settings.init_timeout_s,
+                hang_timeout_s=settings.hang_timeout_s,
+                cleanup_grace_s=settings.cleanup_grace_s,
+                process_timeout_ms=min(timeouts, default=None),
+            ),
+            self._notify,
+        )
+        self._wiring.hand_over(self.plan)
+
+    def open(self) -> None:
+        """A worker takes packets as soon as it is ready."""
+        self._started = True
+
+    def stop(self) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+
+    async def wait_stopped(self) -> None:
+        worker = self._worker
+        if worker is None:
+            return
+        if not self._finished:
+            worker.stop()
+        try:
+            async with asyncio.timeout(self._settings.cleanup_grace_s):
+                await self._exited.wait()
+        except TimeoutError:
+            worker.stop()
+            async with asyncio.timeout(self._settings.cleanup_grace_s + _GRACE_MARGIN_S):
+                await self._exited.wait()
+
+    def statistics(self) -> StageStatistics:
+        return self._statistics
+
+    def _notify(self, notice: WorkerNotice) -> None:
+        """On the service's thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._take, notice)
+        except RuntimeError:  # the session's loop is closed; the ladder goes on without it
+            logger.debug("notice_after_close", extra={"stage": self.plan.id})
+
+    def _take(self, notice: WorkerNotice) -> None:
+        match notice:
+            case ProgressNotice():
+                self._owner.stage_progress(
+                    Progress(notice.node_id, notice.status, notice.fraction, notice.message)
+                )
+            case ReadyNotice():
+                if not self._ready.done():
+                    self._ready.set_result(None)
+            case FailedNotice():
+                self._fail(notice.error)
+            case FinishedNotice():
+                self._finished = True
+                self._statistics = _statistics(notice.statistics)
+                self._owner.stage_finished(self)
+            case ExitedNotice():
+                if not self._ready.done():
+                    self._fail(
+                        StartupError(f"the worker of node {self.plan.id!r} ended while starting")
+                    )
+                self._exited.set()
+
+    def _fail(self, error: RemoteMediaError) -> None:
+        if self._failed:
+            return
+        self._failed = True
+        if self._ready.done():
+            self._owner.stage_failed(self, error)
+        else:
+            self._ready.set_exception(error)
+            # A start that was cancelled meanwhile never asks for it.
+            self._ready.exception()
+
+
+def _statistics(data: dict[str, object]) -> StageStatistics:
+    stage = data.get("stage")
+    if not isinstance(stage, dict):
+        return StageStatistics()
+    nodes = {node_id: NodeStatistics(**counts) for node_id, counts in stage["nodes"].items()}
+    return StageStatistics(stage["turns"], stage["paused_ns"], nodes)
+
+
+def _main_of(plan: StagePlan) -> dict[str, str]:
+    """Where the user's program is, for a worker whose operator is defined in it."""
+    if not any(node.target.startswith("__main__:") for node in plan.nodes):
+        return {}
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None:  # started with python -m
+        return {"main_module": main.__spec__.name}
+    return {"main_path": str(main.__file__)}

@@ -1,0 +1,122 @@
+"""Drives a stage from an asyncio loop.
+
+The same host serves the session's own loop and a worker's; `engine.testing` has one on virtual
+time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import RemoteMediaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from engine.stage import Stage
+
+logger = logging.getLogger("remotemedia.stage")
+
+
+class AsyncioGate:
+    """See `engine.stage.Gate`."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def open(self) -> None:
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Wait until it is opened; a cancelled wait leaves it as it is."""
+        await self._event.wait()
+        self._event.clear()
+
+
+class AsyncioHost:
+    """Runs a stage's turns as callbacks of the running loop: no task or future per packet."""
+
+    def __init__(self, on_finished: Callable[[Stage], None]) -> None:
+        """Prepare to host a stage on the running loop.
+
+        Args:
+            on_finished: called once, when the stage is done.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._on_finished = on_finished
+        self._stage: Stage | None = None
+        self._scheduled = False
+        self._started = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.get_ident()
+        #: A loop on virtual time brings its own clock.
+        self.now_ns: Callable[[], int] = getattr(self._loop, "now_ns", time.monotonic_ns)
+
+    def start(self, stage: Stage) -> None:
+        """Begin to run a stage, now that its operators are initialized."""
+        self._stage = stage
+        self._started = True
+        self.wake()
+
+    def wake(self) -> None:
+        if not self._scheduled and self._started:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def wake_threadsafe(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self.wake)
+        except RuntimeError:  # the loop is closed: nobody is left to be woken
+            logger.debug("wake_after_close")
+
+    def in_thread(self) -> bool:
+        return threading.get_ident() == self._thread
+
+    def gate(self) -> AsyncioGate:
+        return AsyncioGate()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], None]:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task.cancel  # type: ignore[return-value]
+
+    def finished(self, stage: Stage) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._on_finished(stage)
+
+    async def join(self) -> None:
+        """Wait until every task the stage spawned has ended; cancels them first."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        stage = self._stage
+        assert stage is not None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            more = stage.run()
+            stage.flush()
+        except Exception as error:  # ours, not an operator's; a stage that stalls would be worse
+            logger.exception("turn_raised", extra={"stage": stage.id})
+            stage.fail(RemoteMediaError(f"stage {stage.id!r} broke: {error!r}", stage=stage.id))
+            return
+        if more:
+            self.wake()
+            return
+        due_ns = stage.next_due_ns()
+        if due_ns is not None:
+            # A microsecond late rather than early: an early call would find none due and re-arm.
+            self._timer = self._loop.call_at(due_ns / 1e9 + 1e-6, self.wake)

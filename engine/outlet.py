@@ -1,0 +1,91 @@
+"""An output port inside a stage: a hot observable that pushes to whoever is connected.
+
+Pure: no I/O, no clock. Used in place of reactivex's Subject and share: it is connected once, from
+the sinks upward, before anything flows, and loses nothing that is emitted at subscription.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from reactivex import Observable
+from reactivex.disposable import Disposable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+
+    from engine.packet import Packet, Source
+
+
+class Inlet(Protocol):
+    """What an outlet pushes to."""
+
+    def on_next(self, packet: Packet) -> None:
+        """Take one packet; never raises, see `engine.adapters`."""
+
+    def on_completed(self) -> None:
+        """The outlet will push nothing more."""
+
+
+def _nowhere(packet: Packet) -> None:
+    """Where an outlet pushes while nobody is connected."""
+
+
+class Outlet(Observable["Packet"]):
+    """One output port of a node, as an observable.
+
+    Attributes:
+        source: the node and port whose output it is.
+        port: the input port stamped on packets made for it: that of its first consumer. Consumers
+            on other ports re-stamp, see `engine.compile`.
+        push: pushes one packet to all consumers, in the order in which they were connected.
+    """
+
+    def __init__(self, source: Source, port: str) -> None:
+        super().__init__()
+        self.source = source
+        self.port = port
+        self.completed = False
+        self.push: Callable[[Packet], None] = _nowhere
+        self._inlets: tuple[Inlet, ...] = ()
+
+    def connect(self, inlet: Inlet) -> None:
+        """Add a consumer behind those already connected."""
+        self._set_inlets((*self._inlets, inlet))
+
+    def disconnect(self, inlet: Inlet) -> None:
+        """Remove a consumer; unknown ones are ignored."""
+        self._set_inlets(tuple(other for other in self._inlets if other is not inlet))
+
+    def complete(self) -> None:
+        """Tell every consumer that nothing more comes. A second call does nothing."""
+        if self.completed:
+            return
+        self.completed = True
+        for inlet in self._inlets:
+            inlet.on_completed()
+
+    def _set_inlets(self, inlets: tuple[Inlet, ...]) -> None:
+        self._inlets = inlets
+        if not inlets:
+            self.push = _nowhere
+        elif len(inlets) == 1:
+            self.push = inlets[0].on_next
+        else:
+            self.push = self._push_all
+
+    def _push_all(self, packet: Packet) -> None:
+        for inlet in self._inlets:
+            inlet.on_next(packet)
+
+    def _subscribe_core(
+        self, observer: ObserverBase[Packet], scheduler: SchedulerBase | None = None
+    ) -> DisposableBase:
+        del scheduler
+        if self.completed:
+            observer.on_completed()
+            return Disposable()
+        self.connect(observer)
+        return Disposable(lambda: self.disconnect(observer))

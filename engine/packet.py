@@ -1,0 +1,209 @@
+"""What flows: a payload, where it comes from and goes to, and the origin it descends from.
+
+Pure: no I/O, no clock.
+
+A packet's header has two parts, so that the common case (one packet in, one out) makes one small
+object:
+
+    Packet   payload · source (node, output port) · port (the receiver's input) · index
+      └─ origin ─▶ Origin   session_id · sequence · timestamp_ns · ingress_ns · generation · flags ·
+      metadata
+
+The origin is shared by everything that descends from one input packet.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from engine.payloads import Payload
+
+#: Flag: an interrupt does not remove this packet.
+FLAG_UNINTERRUPTIBLE = 1
+#: Flag: at least one packet before this one was dropped on an edge.
+FLAG_GAP = 2
+
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+DEFAULT_INPUT = "in"
+DEFAULT_OUTPUT = "out"
+
+
+class Source(NamedTuple):
+    """An output of a node."""
+
+    node: str
+    port: str = DEFAULT_OUTPUT
+
+    def __str__(self) -> str:
+        return f"{self.node}.{self.port}"
+
+
+class Origin:
+    """The lineage a packet inherits from the input it descends from.
+
+    Attributes:
+        session_id: the session the packet belongs to.
+        sequence: ordinal of the ingress packet at its ingress node, from 0.
+        timestamp_ns: media time of the ingress packet.
+        ingress_ns: monotonic time at which the ingress packet entered the session.
+        generation: raised by an interrupt; what is older is stale.
+        flags: FLAG_… bits.
+        metadata: free strings that travel with the packet; never changed in place.
+    """
+
+    __slots__ = (
+        "flags",
+        "generation",
+        "ingress_ns",
+        "metadata",
+        "sequence",
+        "session_id",
+        "timestamp_ns",
+    )
+
+    def __init__(
+        self,
+        session_id: str,
+        sequence: int,
+        timestamp_ns: int,
+        ingress_ns: int,
+        generation: int = 0,
+        flags: int = 0,
+        metadata: Mapping[str, str] = NO_METADATA,
+    ) -> None:
+        self.session_id = session_id
+        self.sequence = sequence
+        self.timestamp_ns = timestamp_ns
+        self.ingress_ns = ingress_ns
+        self.generation = generation
+        self.flags = flags
+        self.metadata = metadata
+
+    def with_metadata(self, metadata: Mapping[str, str]) -> Origin:
+        """A copy that carries other metadata."""
+        return Origin(
+            self.session_id,
+            self.sequence,
+            self.timestamp_ns,
+            self.ingress_ns,
+            self.generation,
+            self.flags,
+            metadata,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Origin(sequence={self.sequence}, timestamp_ns={self.timestamp_ns},"
+            f" generation={self.generation})"
+        )
+
+
+class Packet:
+    """One item on its way. Never changed once it has been emitted.
+
+    Attributes:
+        payload: what it carries.
+        source: the node and output port that emitted it.
+        port: the input port of the node that receives it.
+        index: how many packets of the same sequence its source emitted before it.
+        origin: what it inherits, see `Origin`.
+    """
+
+    __slots__ = ("index", "origin", "payload", "port", "source")
+
+    def __init__(
+        self, payload: Payload, source: Source, port: str, index: int, origin: Origin
+    ) -> None:
+        self.payload = payload
+        self.source = source
+        self.port = port
+        self.index = index
+        self.origin = origin
+
+    @property
+    def session_id(self) -> str:
+        """The session the packet belongs to."""
+        return self.origin.session_id
+
+    @property
+    def sequence(self) -> int:
+        """Ordinal of the ingress packet it descends from."""
+        return self.origin.sequence
+
+    @property
+    def timestamp_ns(self) -> int:
+        """Media time in nanoseconds."""
+        return self.origin.timestamp_ns
+
+    @property
+    def ingress_ns(self) -> int:
+        """Monotonic time in nanoseconds at which its ingress packet entered the session."""
+        return self.origin.ingress_ns
+
+    @property
+    def generation(self) -> int:
+        """The generation it belongs to."""
+        return self.origin.generation
+
+    @property
+    def flags(self) -> int:
+        """FLAG_… bits."""
+        return self.origin.flags
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Strings that travel with it; read-only by contract."""
+        return self.origin.metadata
+
+    def to_port(self, port: str) -> Packet:
+        """The same packet on its way to another input port."""
+        return Packet(self.payload, self.source, port, self.index, self.origin)
+
+    def with_payload(self, payload: Payload, metadata: Mapping[str, str] | None = None) -> Packet:
+        """A packet of the same lineage with another payload (and metadata, if given)."""
+        origin = self.origin if metadata is None else self.origin.with_metadata(metadata)
+        return Packet(payload, self.source, self.port, self.index, origin)
+
+    def __repr__(self) -> str:
+        ordinal = f"#{self.origin.sequence}.{self.index}"
+        return f"Packet({self.source} → {self.port}, {ordinal}, {self.payload!r})"
+
+
+class Group:
+    """Packets for several input ports of one node that belong together.
+
+    It moves whole or not at all.
+
+    Attributes:
+        members: input port → packet, in the receiving node's port order; at least one.
+    """
+
+    __slots__ = ("members",)
+
+    def __init__(self, members: Mapping[str, Packet]) -> None:
+        self.members = members
+
+    @property
+    def origin(self) -> Origin:
+        """The origin all members share."""
+        return next(iter(self.members.values())).origin
+
+    def __iter__(self) -> Iterator[Packet]:
+        return iter(self.members.values())
+
+    def __repr__(self) -> str:
+        return f"Group({dict(self.members)!r})"
+
+
+#: What an edge carries.
+Item = Packet | Group
+
+
+def lineage_key(packet: Packet) -> tuple[Any, ...]:
+    """Sort key by which results of different placements are compared."""
+    return (packet.source, packet.origin.sequence, packet.index)

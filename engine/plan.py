@@ -1,0 +1,515 @@
+"""From a validated graph to a plan: which node runs where, in which stage, linked by which edges.
+
+Pure: no I/O, no clock. Source: FR-002, FR-003, FR-005, FR-010; NFR-001.
+
+Where a node runs, the first rule that applies:
+
+    manifest    the manifest's `executor`
+    operator    the operator's `default_executor`
+    pattern     registered as a Python node and its type ends with "Node": process
+    default     local
+    disabled    a process node where processes are disabled: local
+
+Which nodes share a stage:
+
+    process     each node a stage of its own
+    waiting     a local node that waits or chooses begins a stage; behind it, in the same stage,
+                come the synchronous nodes that are fed by that stage alone, so that nothing else
+                ever stands in line behind what it waits for
+    plain       other synchronous local nodes that are linked, as far as the graph of stages stays
+                acyclic: on a cycle of stages each would wait for the other's credits
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import Problem, ResourceLimitError
+from engine.graph import DEFAULT_OVERFLOW, EXECUTORS, Link, topological_order
+from engine.wording import suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from engine.config import Settings
+    from engine.graph import Graph, GraphLink, GraphNode
+
+__all__ = ["EdgePlan", "Link", "NodePlan", "Plan", "StagePlan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """A node, placed.
+
+    Attributes:
+        id: the node's id.
+        node_type: its type.
+        target: "module:qualname" of its operator.
+        params: its params, JSON-compatible, in the operator's own spelling.
+        executor: "local" or "process".
+        rule: which rule placed it: "manifest", "operator", "pattern", "default" or "disabled".
+        begins_stage: whether it waits or chooses, so that it begins a stage.
+        process_timeout_ms: bound on one turn, or None.
+    """
+
+    id: str
+    node_type: str
+    target: str
+    params: Mapping[str, Any]
+    executor: str
+    rule: str
+    begins_stage: bool = False
+    process_timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """Nodes fused in one place.
+
+    Attributes:
+        id: id of its first node.
+        executor: "local" or "process".
+        nodes: in topological order.
+        links: the connections inside it, in the manifest's order.
+    """
+
+    id: str
+    executor: str
+    nodes: tuple[NodePlan, ...]
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EdgePlan:
+    """The bounded link between two stages, or between the session and a stage.
+
+    Attributes:
+        id: unique in the plan: "a.out→b.in", "→a" (ingress), "b.out→" (egress).
+        source_stage: id of the producing stage; None: the session's ingress.
+        target_stage: id of the consuming stage; None: the session's exit.
+        source_node: the emitting node; for an ingress, the node that is fed.
+        source_port: its output port; "" for an ingress.
+        target_node: the receiving node; for an egress, the node whose output it is.
+        target_port: its input port; "" for an ingress (each packet says its own) and an egress.
+        kind: "local" (both ends on the session's loop) or "shared_memory".
+        capacity: credits, in packets.
+        overflow: what a full edge does; "block".
+    """
+
+    id: str
+    source_stage: str | None
+    target_stage: str | None
+    source_node: str
+    source_port: str
+    target_node: str
+    target_port: str
+    kind: str
+    capacity: int
+    overflow: str = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a session needs to know before it starts; nothing here runs.
+
+    Attributes:
+        name: the manifest's name.
+        stages: in topological order.
+        edges: ingress edges, then edges between stages, then egress edges.
+        ingress: ids of the nodes without a predecessor, in the manifest's order.
+        sinks: ids of the nodes whose outputs leave the session, in the manifest's order.
+        settings: the settings in force for the session.
+        warnings: what is odd but runs.
+    """
+
+    name: str
+    stages: tuple[StagePlan, ...]
+    edges: tuple[EdgePlan, ...]
+    ingress: tuple[str, ...]
+    sinks: tuple[str, ...]
+    settings: Settings
+    warnings: tuple[Problem, ...] = ()
+
+    def describe(self) -> str:
+        """The plan as text: stages and where they run, nodes and why, edges and their bounds."""
+        nodes = sum(len(stage.nodes) for stage in self.stages)
+        processes = sum(stage.executor == "process" for stage in self.stages)
+        counts = (_count(nodes, "node"), _count(len(self.stages), "stage"))
+        lines = [f"{self.name}: {' in '.join(counts)}, {_count(processes, 'process')}", ""]
+        for stage in self.stages:
+            lines += _stage_lines(stage)
+        lines += ["", "edges"]
+        width = max(len(edge.id) for edge in self.edges) if self.edges else 0
+        lines += [
+            f"  {edge.id:<{width}}  {edge.kind}, {_count(edge.capacity, 'packet')}, {edge.overflow}"
+            for edge in self.edges
+        ]
+        if self.warnings:
+            lines += ["", "warnings", *(f"  {warning}" for warning in self.warnings)]
+        return "\n".join(lines)
+
+
+_RULES = {
+    "manifest": "the manifest says so",
+    "operator": "the operator's default",
+    "pattern": "a Python node by its name",
+    "default": "by default",
+    "disabled": "processes are disabled",
+}
+
+
+def _count(number: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def _stage_lines(stage: StagePlan) -> list[str]:
+    width = max(len(node.id) for node in stage.nodes)
+    return [
+        f"stage {stage.id} ({stage.executor})",
+        *(
+            f"  {node.id:<{width}}  {node.node_type}: {node.executor}, {_RULES[node.rule]}"
+            f"{', begins a stage' if _waits(node) else ''}"
+            for node in stage.nodes
+        ),
+        *(f"  {link}" for link in stage.links),
+    ]
+
+
+def make_plan(
+    graph: Graph, settings: Settings, name: str, known: Sequence[Problem] = ()
+) -> tuple[Plan | None, tuple[Problem, ...]]:
+    """Place the nodes of a graph, fuse them into stages, and bound the links between those.
+
+    Args:
+        graph: what `build_graph` made; need not be complete where a known problem is an error.
+        settings: the settings of the session.
+        name: the manifest's name.
+        known: problems found before; warnings among them are handed on in the plan.
+
+    Returns:
+        The plan, or None where a problem is an error; and the known and the new problems.
+
+    Raises:
+        ResourceLimitError: nothing is wrong but that the limit of processes would be exceeded.
+    """
+    placed, problems = _place(graph, settings)
+    problems = [*known, *problems, *_link_problems(graph, settings)]
+    if any(problem.severity == "error" for problem in problems):
+        return None, tuple(problems)
+    _check_process_limit(placed, settings)
+    stages = _stages(graph, placed)
+    sinks = _sinks(graph)
+    plan = Plan(
+        name=name,
+        stages=stages,
+        edges=_Edges(graph, settings, stages).all(sinks),
+        ingress=_ingress(graph),
+        sinks=tuple(node.id for node in sinks),
+        settings=settings,
+        warnings=tuple(problems),
+    )
+    return plan, plan.warnings
+
+
+# --- placement --------------------------------------------------------------------------------
+
+
+def _place(graph: Graph, settings: Settings) -> tuple[dict[str, NodePlan], list[Problem]]:
+    placed: dict[str, NodePlan] = {}
+    problems: list[Problem] = []
+    for node in graph.nodes:
+        executor, rule = _executor(node)
+        if executor == "process" and not settings.enabled:
+            if rule == "manifest":
+                text = "processes are disabled here; the node runs on the server's loop"
+                problems.append(_problem(node, "executor", text, "warning"))
+            executor, rule = "local", "disabled"
+        problem = _placement_problem(node, executor, rule)
+        if problem is not None:
+            problems.append(problem)
+        placed[node.id] = NodePlan(
+            id=node.id,
+            node_type=node.node_type,
+            target=node.spec.target,
+            params=node.params,
+            executor=executor,
+            rule=rule,
+            begins_stage=node.spec.begins_stage,
+            process_timeout_ms=node.process_timeout_ms,
+        )
+    return placed, problems
+
+
+def _executor(node: GraphNode) -> tuple[str, str]:
+    """Where a node is to run, and the rule that says so."""
+    if node.executor is not None:
+        return node.executor, "manifest"
+    default = node.spec.cls.default_executor
+    if default is not None:
+        return default, "operator"
+    if node.spec.pattern and node.node_type.endswith("Node"):
+        return "process", "pattern"
+    return "local", "default"
+
+
+def _placement_problem(node: GraphNode, executor: str, rule: str) -> Problem | None:
+    if executor not in EXECUTORS:
+        hint = suggestion(executor, EXECUTORS, "executors of this version")
+        text = f"{node.node_type} asks for the executor {executor!r}, which there is not{hint}"
+        return _problem(node, "node_type", text)
+    if executor != "process":
+        return None
+    module, _, qualname = node.spec.target.partition(":")
+    if "<locals>" in qualname:
+        where = "inside a function"
+    elif module == "__main__" and not _main_has_file():
+        where = "in a notebook or an interactive session"
+    else:
+        return None
+    text = (
+        f"{qualname.rpartition('.')[2]} is defined {where}, where another process cannot find it;"
+        " move the class to a module, or run the node local"
+    )
+    return _problem(node, "executor" if rule == "manifest" else "node_type", text)
+
+
+def _main_has_file() -> bool:
+    """Whether __main__ is a script that a worker can run again under another name."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return isinstance(file, str) and not file.startswith("<")
+
+
+def _problem(node: GraphNode, field: str, text: str, severity: str = "error") -> Problem:
+    return Problem(f"nodes[{node.index}].{field}", text, severity, node.id)
+
+
+def _link_problems(graph: Graph, settings: Settings) -> list[Problem]:
+    problems: list[Problem] = []
+    for connection in graph.connections:
+        limit = settings.channel_capacity_max
+        if connection.capacity is not None and connection.capacity > limit:
+            path = f"connections[{connection.index}].capacity"
+            text = f"{connection.capacity} is above the service's limit and is lowered to {limit}"
+            problems.append(Problem(path, text, "warning"))
+    if not settings.enable_backpressure:
+        text = "false is not supported yet by this version; a full link blocks its producer"
+        problems.append(Problem("metadata.multiprocess.enable_backpressure", text, "warning"))
+    return problems
+
+
+def _check_process_limit(placed: Mapping[str, NodePlan], settings: Settings) -> None:
+    requested = sum(node.executor == "process" for node in placed.values())
+    limit = settings.process_limit
+    if requested > limit:
+        capped = settings.max_processes_per_session != limit
+        raise ResourceLimitError(
+            f"the manifest has {requested} process nodes and a session may have {limit}; run some"
+            f" of them local, or raise"
+            f" {'max_processes_total' if capped else 'max_processes_per_session'}",
+            limit=limit,
+            requested=requested,
+        )
+
+
+# --- stages -----------------------------------------------------------------------------------
+
+
+def _waits(node: NodePlan) -> bool:
+    return node.executor == "local" and node.begins_stage
+
+
+def _plain(node: NodePlan) -> bool:
+    return node.executor == "local" and not node.begins_stage
+
+
+class _Fusion:
+    """The graph of stages while it grows, one node after the other in topological order.
+
+    Acyclic after every step: a new node has no successors yet, and two stages are merged only where
+    no path leads from one to the other through a third. Stages are numbered as they are begun.
+    """
+
+    def __init__(self) -> None:
+        self.members: dict[int, list[NodePlan]] = {}
+        self.successors: dict[int, set[int]] = {}
+        self.stage_of: dict[str, int] = {}
+        self._predecessors: dict[int, set[int]] = {}
+        self._count = 0
+
+    def add(self, node: NodePlan, predecessors: Iterable[str]) -> None:
+        """Give a node a stage; all its predecessors have theirs.
+
+        Args:
+            node: the node.
+            predecessors: in the manifest's order, which decides where only one of them can be
+                joined.
+        """
+        sources = list(dict.fromkeys(self.stage_of[source] for source in predecessors))
+        stage = self._begin(node, sources)
+        if not _plain(node):
+            return
+        if len(sources) == 1 and _waits(self.members[sources[0]][0]):
+            self._merge(sources[0], stage)
+            return
+        for source in sources:
+            if _plain(self.members[source][0]) and not self._detour(source, stage):
+                self._merge(source, stage)
+                stage = source
+
+    def _begin(self, node: NodePlan, sources: Iterable[int]) -> int:
+        stage = self._count
+        self._count += 1
+        self.members[stage] = [node]
+        self.stage_of[node.id] = stage
+        self.successors[stage] = set()
+        self._predecessors[stage] = set(sources)
+        for source in sources:
+            self.successors[source].add(stage)
+        return stage
+
+    def _detour(self, source: int, target: int) -> bool:
+        """Whether a path leads from one stage to the other through a third."""
+        pending = [stage for stage in self.successors[source] if stage != target]
+        seen = set(pending)
+        while pending:
+            following = self.successors[pending.pop()]
+            if target in following:
+                return True
+            fresh = following - seen
+            seen |= fresh
+            pending += fresh
+        return False
+
+    def _merge(self, stage: int, gone: int) -> None:
+        """Make two stages one, which keeps the first one's number."""
+        members = self.members.pop(gone)
+        self.members[stage] += members
+        for node in members:
+            self.stage_of[node.id] = stage
+        for following in self.successors.pop(gone):
+            self._predecessors[following].discard(gone)
+            if following != stage:
+                self._predecessors[following].add(stage)
+                self.successors[stage].add(following)
+        for preceding in self._predecessors.pop(gone):
+            self.successors[preceding].discard(gone)
+            if preceding != stage:
+                self.successors[preceding].add(stage)
+                self._predecessors[stage].add(preceding)
+
+
+def _stages(graph: Graph, placed: Mapping[str, NodePlan]) -> tuple[StagePlan, ...]:
+    predecessors: dict[str, list[str]] = {node: [] for node in graph.order}
+    for link in graph.links:
+        predecessors[link.target_node].append(link.source_node)
+    fusion = _Fusion()
+    for node in graph.order:
+        fusion.add(placed[node], predecessors[node])
+    links: dict[int, list[Link]] = {stage: [] for stage in fusion.members}
+    for link in graph.links:
+        stage = fusion.stage_of[link.source_node]
+        if stage == fusion.stage_of[link.target_node]:
+            links[stage].append(link)
+    rank = {node: index for index, node in enumerate(graph.order)}
+    for members in fusion.members.values():
+        members.sort(key=lambda node: rank[node.id])
+    first = sorted(fusion.members, key=lambda stage: rank[fusion.members[stage][0].id])
+    order = topological_order({stage: fusion.successors[stage] for stage in first})
+    return tuple(_stage(fusion.members[stage], links[stage]) for stage in order)
+
+
+def _stage(members: Sequence[NodePlan], links: Iterable[Link]) -> StagePlan:
+    head = members[0]
+    return StagePlan(id=head.id, executor=head.executor, nodes=tuple(members), links=tuple(links))
+
+
+# --- edges ------------------------------------------------------------------------------------
+
+
+def _ingress(graph: Graph) -> tuple[str, ...]:
+    fed = {link.target_node for link in graph.links}
+    return tuple(node.id for node in graph.nodes if node.id not in fed)
+
+
+def _sinks(graph: Graph) -> tuple[GraphNode, ...]:
+    """The nodes whose outputs leave the session; a node without outputs is none of them."""
+    taken = {link.source_node for link in graph.links}
+    return tuple(
+        node
+        for node in graph.nodes
+        if node.spec.cls.outputs and (node.is_output or node.id not in taken)
+    )
+
+
+class _Edges:
+    """Makes the edges of a plan."""
+
+    def __init__(self, graph: Graph, settings: Settings, stages: Iterable[StagePlan]) -> None:
+        self._graph = graph
+        self._settings = settings
+        self._stage_of = {node.id: stage for stage in stages for node in stage.nodes}
+
+    def all(self, sinks: Iterable[GraphNode]) -> tuple[EdgePlan, ...]:
+        """Ingress edges, then edges between stages, then egress edges."""
+        edges = [self._ingress_edge(node) for node in _ingress(self._graph)]
+        for connection in self._graph.connections:
+            link = connection.link
+            if self._stage_of[link.source_node] is not self._stage_of[link.target_node]:
+                edges.append(self._edge_between(connection))
+        edges += [
+            self._egress_edge(node.id, port) for node in sinks for port in node.spec.cls.outputs
+        ]
+        return tuple(edges)
+
+    def _ingress_edge(self, node: str) -> EdgePlan:
+        stage = self._stage_of[node]
+        return EdgePlan(
+            id=f"→{node}",
+            source_stage=None,
+            target_stage=stage.id,
+            source_node=node,
+            source_port="",
+            target_node=node,
+            target_port="",
+            kind=_kind(stage),
+            capacity=self._settings.channel_capacity,
+        )
+
+    def _edge_between(self, connection: GraphLink) -> EdgePlan:
+        link = connection.link
+        source, target = self._stage_of[link.source_node], self._stage_of[link.target_node]
+        capacity = connection.capacity or self._settings.channel_capacity
+        return EdgePlan(
+            id=str(link),
+            source_stage=source.id,
+            target_stage=target.id,
+            source_node=link.source_node,
+            source_port=link.source_port,
+            target_node=link.target_node,
+            target_port=link.target_port,
+            kind=_kind(source, target),
+            capacity=min(capacity, self._settings.channel_capacity_max),
+            overflow=connection.overflow or DEFAULT_OVERFLOW,
+        )
+
+    def _egress_edge(self, node: str, port: str) -> EdgePlan:
+        stage = self._stage_of[node]
+        return EdgePlan(
+            id=f"{node}.{port}→",
+            source_stage=stage.id,
+            target_stage=None,
+            source_node=node,
+            source_port=port,
+            target_node=node,
+            target_port="",
+            kind=_kind(stage),
+            capacity=self._settings.channel_capacity,
+        )
+
+
+def _kind(*stages: StagePlan) -> str:
+    """The kind of an edge between these stages, or between one and the session's own loop."""
+    return "local" if all(stage.executor == "local" for stage in stages) else "shared_memory"

@@ -1,0 +1,1 @@
+"""A running plan, owner of everything it started."""

@@ -1,0 +1,71 @@
+"""Where outputs leave a session: the sinks' edges merged, behind the output gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.packet import Packet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.edges.contract import EdgeReceiver
+    from engine.errors import EdgeError
+
+
+class Exits:
+    """All exits of a session.
+
+    Attributes:
+        generation: outputs of an older one do not leave; raised by an interrupt.
+        received: packets handed out.
+        dropped: packets the gate kept back.
+    """
+
+    def __init__(self, receivers: Sequence[EdgeReceiver]) -> None:
+        self.generation = 0
+        self.received = 0
+        self.dropped = 0
+        self._receivers = tuple(receivers)
+        self._next = 0
+
+    def try_receive(self) -> Packet | None:
+        """The next output, round-robin over the exits, or None.
+
+        Its credit returns at once: what is taken has been consumed.
+        """
+        receivers = self._receivers
+        position = self._next
+        for _ in receivers:
+            if position >= len(receivers):
+                position = 0
+            receiver = receivers[position]
+            position += 1
+            item = receiver.try_receive()
+            while item is not None:
+                receiver.release()
+                if item.origin.generation >= self.generation:
+                    self._next = position
+                    self.received += 1
+                    assert type(item) is Packet
+                    return item
+                self.dropped += 1
+                item = receiver.try_receive()
+        return None
+
+    @property
+    def ended(self) -> bool:
+        """Whether every exit has ended and everything before was received."""
+        return all(receiver.ended for receiver in self._receivers)
+
+    @property
+    def error(self) -> EdgeError | None:
+        """Why an exit ended abnormally, or None."""
+        return next(
+            (receiver.error for receiver in self._receivers if receiver.error is not None), None
+        )
+
+    def flush(self) -> None:
+        """Send back the credits collected so far."""
+        for receiver in self._receivers:
+            receiver.flush()

@@ -1,0 +1,102 @@
+"""Where a client's packets enter: each ingress node's edge, sequence and media time."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from typing import TYPE_CHECKING
+
+from engine.errors import UsageError
+from engine.packet import DEFAULT_INPUT, Origin, Packet
+from engine.payloads import PAYLOAD_TYPES, Audio
+from engine.session.wiring import INGRESS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.edges.contract import EdgeSender
+    from engine.packet import Item
+    from engine.payloads import Payload
+
+
+class Ingress:
+    """One ingress node.
+
+    Attributes:
+        node: its id.
+        sender: its edge.
+        ports: the node's input ports.
+        opened_ns: monotonic time from which media time is counted where nothing else gives it.
+    """
+
+    def __init__(
+        self, node: str, sender: EdgeSender, ports: Sequence[str], session_id: str
+    ) -> None:
+        self.node = node
+        self.sender = sender
+        self.ports = tuple(ports)
+        self.opened_ns = time.monotonic_ns()
+        self._session_id = session_id
+        self._sequence = 0
+        self._audio_end_ns = 0
+
+    def stamp(
+        self,
+        payload: Payload,
+        port: str | None,
+        timestamp_ns: int | None,
+        generation: int,
+        metadata: Mapping[str, str],
+    ) -> Packet:
+        """Make a packet with the next sequence, which `try_send` uses up.
+
+        Args:
+            payload: what it carries.
+            port: the input port; None: the first.
+            timestamp_ns: media time; None: audio is laid end to end, the rest gets the time since
+                the session was opened.
+            generation: the session's.
+            metadata: strings that travel with it.
+
+        Raises:
+            UsageError: it is no payload, or there is no such port.
+        """
+        if type(payload) not in PAYLOAD_TYPES:
+            awaitable = inspect.isawaitable(payload)
+            hint = "await it first" if awaitable else "use Audio, Text, Json or Binary"
+            raise UsageError(f"{type(payload).__name__} is not a payload: {hint}")
+        if port is None:
+            port = self.ports[0] if self.ports else DEFAULT_INPUT
+        elif port not in self.ports:
+            known = ", ".join(self.ports)
+            raise UsageError(f"node {self.node!r} has no input port {port!r}; it has: {known}")
+        now_ns = time.monotonic_ns()
+        if timestamp_ns is None:
+            is_audio = type(payload) is Audio
+            timestamp_ns = self._audio_end_ns if is_audio else now_ns - self.opened_ns
+        origin = Origin(
+            self._session_id, self._sequence, timestamp_ns, now_ns, generation, 0, metadata
+        )
+        return Packet(payload, INGRESS, port, 0, origin)
+
+    def try_send(self, item: Item) -> bool:
+        """Send an item that was stamped here; False: no credit.
+
+        Raises:
+            EdgeError: it can never cross: it is larger than the arena, or has no Arrow form.
+        """
+        item.origin.sequence = self._sequence  # others may have been sent since it was stamped
+        if not self.sender.try_send(item):
+            return False
+        self._sequence += 1
+        if isinstance(item, Packet):
+            self._follow_time(item)
+        else:
+            for packet in item:
+                self._follow_time(packet)
+        return True
+
+    def _follow_time(self, packet: Packet) -> None:
+        payload = packet.payload
+        if type(payload) is Audio:
+            self._audio_end_ns = packet.origin.timestamp_ns + payload.duration_ns

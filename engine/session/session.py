@@ -1,0 +1,492 @@
+"""A session: starts a plan, feeds it, hands out what it gives, and leaves nothing behind.
+
+The asyncio shell around `engine.session.state`. Source: FR-004, FR-008, FR-009, FR-012, SC-006.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from engine.errors import EdgeClosedError, MediaError, NodeError, UsageError
+from engine.executors.local import LocalStage
+from engine.packet import NO_METADATA, Group, Item, Packet
+from engine.payloads import PAYLOAD_TYPES, Payload
+from engine.session.exits import Exits
+from engine.session.ingress import Ingress
+from engine.session.state import Phase, SessionState
+from engine.session.statistics import SessionStatistics
+from engine.session.wiring import SESSION, Wiring
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from engine.errors import RemoteMediaError
+    from engine.executors.contract import Progress, RunningStage
+    from engine.plan import Plan, StagePlan
+
+logger = logging.getLogger("remotemedia.session")
+
+#: What `stream` takes: a payload for the only ingress node, or one for a node named with it.
+Input: TypeAlias = Payload | tuple[str, Payload]
+
+
+class Session:
+    """A running plan. Use it as an async context manager.
+
+    Attributes:
+        id: the session's id.
+        plan: what it runs.
+        generation: stamped on what is sent; outputs of an older one do not leave the session.
+    """
+
+    def __init__(self, plan: Plan, on_progress: Callable[[Progress], None] | None = None) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            plan: a valid plan.
+            on_progress: told of each step of each node's start, on the session's loop.
+        """
+        self.id = uuid.uuid4().hex
+        self.plan = plan
+        self.generation = 0
+        self._on_progress = on_progress
+        self._state = SessionState(stage.id for stage in plan.stages)
+        self._stages: list[RunningStage] = []
+        self._wiring: Wiring | None = None
+        self._ingress: dict[str, Ingress] = {}
+        self._only_ingress: Ingress | None = None
+        self._exits: Exits | None = None
+        self._changed: asyncio.Event | None = None
+        self._flush_scheduled = False
+        self._cause_timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    # --- lifecycle
+    # ----------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Start every stage and wait until all operators are initialized.
+
+        Raises:
+            StartupError: a worker could not be started, or initialize took too long.
+            NodeError: an operator's initialize raised.
+            UsageError: it was started before.
+
+        On an error, and when cancelled, everything that was started is ended again.
+        """
+        self._state.start()
+        self._changed = asyncio.Event()
+        try:
+            self._make()
+            async with asyncio.TaskGroup() as group:
+                for stage in self._stages:
+                    group.create_task(stage.start())
+        except BaseExceptionGroup as errors:
+            await self.aclose()
+            raise _first_cause(errors) from None
+        except BaseException:
+            await self.aclose()
+            raise
+        self._state.ready()
+        for stage in self._stages:
+            stage.open()
+
+    async def aclose(self) -> None:
+        """End the session: at once if it has not finished, and leave nothing behind.
+
+        Bounded by twice the grace period. A second call waits for the first; a cancelled call lets
+        the ending go on.
+        """
+        if self._state.phase is Phase.CLOSED:
+            return
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    def cancel(self) -> None:
+        """End at once: drop what is queued. `aclose` waits until nothing is left."""
+        if self._state.phase in {Phase.RUNNING, Phase.DRAINING, Phase.STARTING}:
+            self._state.stop()
+        for stage in self._stages:
+            stage.stop()
+        self._notify()
+
+    # --- input
+    # --------------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        payload: Payload,
+        node: str | None = None,
+        *,
+        port: str | None = None,
+        timestamp_ns: int | None = None,
+        metadata: Mapping[str, str] = NO_METADATA,
+    ) -> int:
+        """Send one packet, waiting for a credit.
+
+        Args:
+            payload: what to send.
+            node: the ingress node; may be left out if there is only one.
+            port: its input port; its first one by default.
+            timestamp_ns: media time; by default audio is laid end to end, the rest is stamped with
+                the time since the session started.
+            metadata: strings that travel with it.
+
+        Returns:
+            Its sequence.
+
+        Raises:
+            UsageError: the node is no ingress, the port does not exist, or it is no payload.
+            EdgeClosedError: the session has ended, or its input has.
+            NodeError: the session has failed.
+
+        A cancelled call has sent nothing.
+        """
+        ingress = self._ingress_of(node)
+        item = ingress.stamp(payload, port, timestamp_ns, self.generation, metadata)
+        return await self._send(ingress, item)
+
+    async def send_group(
+        self,
+        payloads: Mapping[str, Payload],
+        node: str | None = None,
+        *,
+        timestamp_ns: int | None = None,
+        metadata: Mapping[str, str] = NO_METADATA,
+    ) -> int:
+        """Send packets for several ports of one node that belong together; like `send` otherwise.
+
+        Args:
+            payloads: input port → payload, at least one.
+            node: the ingress node.
+            timestamp_ns: media time of all of them.
+            metadata: strings that travel with each.
+        """
+        ingress = self._ingress_of(node)
+        if not payloads:
+            raise UsageError("a group needs at least one payload")
+        members = {
+            port: ingress.stamp(payloads[port], port, timestamp_ns, self.generation, metadata)
+            for port in (*[name for name in ingress.ports if name in payloads], *payloads)
+        }
+        return await self._send(ingress, Group(members))
+
+    async def end_input(self) -> None:
+        """Say that nothing more will be sent: operators are flushed, the rest comes out."""
+        if self._state.input_ended():
+            for ingress in self._ingress.values():
+                ingress.sender.finish()
+            self._notify()
+
+    # --- output
+    # -------------------------------------------------------------------------------------
+
+    async def stream(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[Packet]:
+        """Send the inputs and yield the outputs as they come; ends when everything has come out.
+
+        Args:
+            inputs: payloads, or (node, payload) pairs where there are several ingress nodes. They
+                are taken only as fast as the pipeline takes them.
+
+        Raises:
+            RemoteMediaError: the session failed, or an input cannot be sent.
+        """
+        sending = asyncio.create_task(self._send_all(inputs))
+        sending.add_done_callback(lambda _: self._notify())
+        try:
+            while True:
+                if sending.done() and not sending.cancelled() and sending.exception() is not None:
+                    self._raise_failure()
+                    await sending
+                packet = self.receive_nowait()
+                if packet is not None:
+                    yield packet
+                elif self._is_over():
+                    break
+                else:
+                    await self._wait_changed()
+            self._raise_failure()
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def outputs(self) -> AsyncIterator[Packet]:
+        """Yield the outputs until everything has come out; `send` and `end_input` give the input.
+
+        Raises:
+            RemoteMediaError: the session failed.
+        """
+        while (packet := await self.receive()) is not None:
+            yield packet
+
+    async def receive(self) -> Packet | None:
+        """The next output, or None once everything has come out.
+
+        Raises:
+            RemoteMediaError: the session failed; outputs that had left before come first.
+
+        A cancelled call loses nothing.
+        """
+        while True:
+            packet = self.receive_nowait()
+            if packet is not None:
+                return packet
+            if self._is_over():
+                self._raise_failure()
+                return None
+            await self._wait_changed()
+
+    def receive_nowait(self) -> Packet | None:
+        """The next output, or None if there is none now."""
+        assert self._exits is not None
+        packet = self._exits.try_receive()
+        if packet is not None and not self._flush_scheduled:
+            self._schedule_flush()
+        return packet
+
+    def statistics(self) -> SessionStatistics:
+        """A snapshot of the counts of the session, its stages and its edges."""
+        edges = self._wiring.statistics() if self._wiring is not None else {}
+        received = self._exits.received if self._exits is not None else 0
+        return SessionStatistics.of(self.id, received, self._stages, edges)
+
+    @property
+    def phase(self) -> str:
+        """Where the session is, as a word: "running", "draining", "finished" and so on."""
+        return self._state.phase.value
+
+    @property
+    def stages(self) -> tuple[RunningStage, ...]:
+        """The stages in their places, with their pids."""
+        return tuple(self._stages)
+
+    # --- reports of the stages
+    # ----------------------------------------------------------------------
+
+    def stage_progress(self, progress: Progress) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        if self._on_progress is not None:
+            self._on_progress(progress)
+
+    def stage_finished(self, stage: RunningStage) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        self._state.stage_finished(stage.plan.id)
+        self._notify()
+
+    def stage_failed(self, stage: RunningStage, error: RemoteMediaError) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        self._part_failed(stage.plan.id, error)
+
+    # --- inside
+    # -------------------------------------------------------------------------------------
+
+    def _make(self) -> None:
+        """Make edges and stages; workers begin to start, all at once."""
+        self._wiring = wiring = Wiring(self.plan, self.id)
+        for plan in self.plan.stages:
+            if plan.executor == "local":
+                self._stages.append(self._local_stage(plan, wiring))
+        receivers = [receiver for _, receiver in wiring.receivers_of(SESSION)]
+        for receiver in receivers:
+            receiver.on_readable = self._on_exit_readable
+        self._exits = Exits(receivers)
+        for edge, sender in wiring.senders_of(SESSION):
+            sender.on_credit = self._notify
+            node = edge.target_node
+            self._ingress[node] = Ingress(node, sender, wiring.inputs_of(node), self.id)
+        if len(self._ingress) == 1:
+            self._only_ingress = next(iter(self._ingress.values()))
+        self._spawn_workers(wiring)
+        wiring.close_arenas()
+
+    def _spawn_workers(self, wiring: Wiring) -> None:
+        plans = [plan for plan in self.plan.stages if plan.executor == "process"]
+        if not plans:
+            return
+        from engine.executors.process import ProcessStage  # loads the worker machinery
+
+        for plan in plans:
+            stage = ProcessStage(plan, self.id, self, wiring, self.plan.settings)
+            self._stages.append(stage)
+            stage.spawn()
+
+    def _local_stage(self, plan: StagePlan, wiring: Wiring) -> LocalStage:
+        return LocalStage(
+            plan,
+            self.id,
+            self,
+            wiring.receivers_of(plan.id),
+            wiring.senders_of(plan.id),
+            self.plan.settings.init_timeout_s,
+        )
+
+    def _ingress_of(self, node: str | None) -> Ingress:
+        if node is None:
+            if self._only_ingress is not None:
+                return self._only_ingress
+            known = ", ".join(self._ingress) or "none; start the session first"
+            raise UsageError(f"say which node the input is for; ingress nodes: {known}")
+        ingress = self._ingress.get(node)
+        if ingress is None:
+            known = ", ".join(self._ingress) or "none; start the session first"
+            raise UsageError(f"node {node!r} takes no input from outside; ingress nodes: {known}")
+        return ingress
+
+    async def _send(self, ingress: Ingress, item: Item) -> int:
+        while not self._send_nowait(ingress, item):
+            await self._wait_changed()
+        return item.origin.sequence
+
+    def _send_nowait(self, ingress: Ingress, item: Item) -> bool:
+        """Send if there is a credit."""
+        if not self._state.accepts_input:
+            self._raise_failure()
+            raise EdgeClosedError(f"nothing can be sent: the session is {self.phase}", edge="")
+        if not ingress.try_send(item):
+            return False
+        if not self._flush_scheduled:
+            self._schedule_flush()
+        return True
+
+    async def _send_all(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> None:
+        try:
+            if isinstance(inputs, AsyncIterable):
+                async for item in inputs:
+                    ingress, packet = self._stamp(item)
+                    await self._send(ingress, packet)
+            else:
+                if isinstance(inputs, tuple(PAYLOAD_TYPES)):
+                    kind = type(inputs).__name__
+                    raise UsageError(f"inputs must be an iterable of payloads, not one {kind}")
+                for item in inputs:
+                    ingress, packet = self._stamp(item)
+                    if not self._send_nowait(ingress, packet):
+                        await self._send(ingress, packet)
+        except EdgeClosedError:
+            # A pipeline that takes only so much finishes early; the rest of the input has no taker.
+            if self._state.phase is not Phase.FINISHED:
+                raise
+        await self.end_input()
+
+    def _stamp(self, item: Input) -> tuple[Ingress, Packet]:
+        node: str | None = None
+        if isinstance(item, tuple):
+            node, item = item
+        ingress = self._ingress_of(node)
+        return ingress, ingress.stamp(item, None, None, self.generation, NO_METADATA)
+
+    async def _wait_changed(self) -> None:
+        changed = self._changed
+        assert changed is not None
+        changed.clear()
+        self._flush()
+        await changed.wait()
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+
+    def _schedule_flush(self) -> None:
+        """Ring the doorbells at the end of this loop iteration, once for all that is sent in it."""
+        self._flush_scheduled = True
+        asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        for ingress in self._ingress.values():
+            ingress.sender.flush()
+        if self._exits is not None:
+            self._exits.flush()
+
+    def _is_over(self) -> bool:
+        """Whether no output can come any more."""
+        assert self._exits is not None
+        if self._state.phase in {Phase.STOPPING, Phase.CLOSED}:
+            return True
+        # A worker says over its lane that it has finished; the last packets come over the edges.
+        return self._state.phase is Phase.FINISHED and self._exits.ended
+
+    def _on_exit_readable(self) -> None:
+        assert self._exits is not None
+        if self._exits.error is not None:
+            self._part_failed("exit", self._exits.error)
+        self._notify()
+
+    def _part_failed(self, part: str, error: RemoteMediaError) -> None:
+        if self._state.failed(error, time.monotonic_ns()):
+            self._end_all()
+        else:
+            logger.debug("part_failed_too", extra={"part": part, "reason": error.message})
+            self._await_cause()
+
+    def _await_cause(self) -> None:
+        due_ns = self._state.next_due_ns()
+        if due_ns is not None and self._cause_timer is None:
+            loop = asyncio.get_running_loop()
+            self._cause_timer = loop.call_at(due_ns / 1e9 + 1e-3, self._give_up_waiting)
+
+    def _give_up_waiting(self) -> None:
+        if self._state.tick(time.monotonic_ns()):
+            self._end_all()
+
+    def _end_all(self) -> None:
+        for stage in self._stages:
+            stage.stop()
+        self._notify()
+
+    def _raise_failure(self) -> None:
+        if self._state.error is not None:
+            raise self._state.error
+
+    async def _close(self) -> None:
+        if self._state.phase is not Phase.FINISHED:
+            self._end_all()
+        self._state.stop()
+        self._notify()
+        if self._cause_timer is not None:
+            self._cause_timer.cancel()
+        results = await asyncio.gather(
+            *(stage.wait_stopped() for stage in self._stages), return_exceptions=True
+        )
+        for stage, result in zip(self._stages, results, strict=True):
+            if isinstance(result, BaseException):
+                logger.error(
+                    "stage_not_stopped", extra={"stage": stage.plan.id, "reason": repr(result)}
+                )
+        if self._wiring is not None:
+            self._wiring.close()
+        self._state.closed()
+        self._notify()
+
+
+def _first_cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error of a failed start that explains the others."""
+    flat: list[BaseException] = []
+    pending: list[BaseException] = [errors]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            flat.append(error)
+    causes = [error for error in flat if isinstance(error, NodeError | MediaError | UsageError)]
+    consequences = EdgeClosedError
+    return next(iter(causes), next((e for e in flat if not isinstance(e, consequences)), flat[0]))

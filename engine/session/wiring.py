@@ -1,0 +1,227 @@
+"""Makes the edges of a plan and hands each end to where it belongs.
+
+Local edges are one object; shared-memory edges are a socket pair and the producing stage's arena,
+whose descriptors go to the workers. Source: FR-007, FR-011.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from engine.edges.doorbell import make_pair
+from engine.edges.local import LocalEdge
+from engine.edges.segment import Segment, create_segment
+from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, SharedMemorySender
+from engine.errors import EdgeError
+from engine.packet import Source
+from engine.registry import resolve
+from engine.workers.stage_spec import EdgeSpec, StageSpec
+
+if TYPE_CHECKING:
+    from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
+    from engine.plan import EdgePlan, Plan, StagePlan
+
+#: The session itself, where an edge's stage is None.
+SESSION = None
+#: Source of packets that a client sends.
+INGRESS = Source("", "")
+
+
+class Wiring:
+    """The edges of one session; owns every descriptor until it has been handed over."""
+
+    def __init__(self, plan: Plan, session_id: str) -> None:
+        """Make all edges.
+
+        Raises:
+            EdgeError: the system gives no shared memory, or no socket.
+        """
+        self._plan = plan
+        self._session_id = session_id
+        self._local: dict[str, LocalEdge] = {}
+        #: Edge id → the producer's and the consumer's side of its doorbell.
+        self._doorbells: dict[str, tuple[socket.socket, socket.socket]] = {}
+        #: Producing stage (or the session) → descriptor of its arena.
+        self._arenas: dict[str | None, int] = {}
+        self._segments: list[Segment] = []
+        #: The same → the arena, mapped here for reading.
+        self._readable: dict[str | None, Segment] = {}
+        #: The same → how many edges leave it.
+        self._arena_edges = Counter(
+            edge.source_stage for edge in plan.edges if edge.kind == "shared_memory"
+        )
+        self._disposables: list[SharedMemorySender | SharedMemoryReceiver] = []
+        self._nodes = {node.id: node for stage in plan.stages for node in stage.nodes}
+        try:
+            for edge in plan.edges:
+                self._make(edge)
+        except BaseException:
+            self.close()
+            raise
+
+    def receivers_of(self, stage_id: str | None) -> list[tuple[EdgePlan, EdgeReceiver]]:
+        """The receiving ends of a stage on this loop, or of the session."""
+        return [
+            (edge, self._local.get(edge.id) or self._receiver(edge))
+            for edge in self._plan.edges
+            if edge.target_stage == stage_id
+        ]
+
+    def senders_of(self, stage_id: str | None) -> list[tuple[EdgePlan, EdgeSender]]:
+        """The sending ends of a stage on this loop, or of the session."""
+        writer: ArenaWriter | None = None
+        ends: list[tuple[EdgePlan, EdgeSender]] = []
+        for edge in self._plan.edges:
+            if edge.source_stage != stage_id:
+                continue
+            local = self._local.get(edge.id)
+            if local is not None:
+                ends.append((edge, local))
+                continue
+            if writer is None:
+                writer = ArenaWriter(self._map(stage_id, writable=True))
+            ends.append((edge, self._sender(edge, writer)))
+        return ends
+
+    def inputs_of(self, node_id: str) -> tuple[str, ...]:
+        """The input ports of a node."""
+        return resolve(self._nodes[node_id].target).inputs
+
+    def worker_ends(self, stage: StagePlan) -> tuple[StageSpec, list[int]]:
+        """What a worker needs to open its ends.
+
+        Returns:
+            The spec, and the descriptors it refers to by position. They stay owned by the wiring;
+            call `hand_over` once the worker has its copies.
+        """
+        fds: list[int] = []
+
+        def position(fd: int) -> int:
+            if fd not in fds:
+                fds.append(fd)
+            return fds.index(fd)
+
+        def spec(edge: EdgePlan, side: int) -> EdgeSpec:
+            return EdgeSpec(
+                edge,
+                self._ports(edge),
+                _source(edge),
+                position(self._doorbells[edge.id][side].fileno()),
+                position(self._arenas[edge.source_stage]),
+                self._arena_edges[edge.source_stage],
+            )
+
+        receivers = tuple(
+            spec(edge, 1) for edge in self._plan.edges if edge.target_stage == stage.id
+        )
+        senders = tuple(spec(edge, 0) for edge in self._plan.edges if edge.source_stage == stage.id)
+        return StageSpec(self._session_id, stage, receivers, senders), fds
+
+    def hand_over(self, stage: StagePlan) -> None:
+        """Close our copies of a worker's sides, so that its death is seen by its peers."""
+        for edge in self._plan.edges:
+            if edge.id not in self._doorbells:
+                continue
+            if edge.target_stage == stage.id:
+                self._doorbells[edge.id][1].close()
+            if edge.source_stage == stage.id:
+                self._doorbells[edge.id][0].close()
+
+    def close_arenas(self) -> None:
+        """Close the arenas' descriptors, once everybody has mapped or received them."""
+        for fd in self._arenas.values():
+            os.close(fd)
+        self._arenas.clear()
+
+    def close(self) -> None:
+        """Close everything that is still ours. A second call does nothing.
+
+        Views of what was received stay valid: the last one of an arena unmaps it.
+        """
+        self.close_arenas()
+        for end in self._disposables:
+            end.dispose()
+        for segment in self._segments:
+            segment.close()
+        for pair in self._doorbells.values():
+            for side in pair:
+                side.close()
+        self._doorbells.clear()
+
+    def statistics(self) -> dict[str, EdgeStatistics]:
+        """Edge id → counts, of the edges whose producer is on this loop."""
+        local = {edge_id: edge.statistics() for edge_id, edge in self._local.items()}
+        shared = {
+            end.edge_id: end.statistics()
+            for end in self._disposables
+            if isinstance(end, SharedMemorySender)
+        }
+        return local | shared
+
+    def _make(self, edge: EdgePlan) -> None:
+        if edge.kind == "local":
+            self._local[edge.id] = LocalEdge(edge.id, edge.capacity)
+            return
+        try:
+            self._doorbells[edge.id] = make_pair()
+        except OSError as error:
+            raise EdgeError(
+                f"cannot make a socket for edge {edge.id!r}: {error.strerror}; raise the limit of"
+                " open files (ulimit -n), or run fewer sessions at a time",
+                edge=edge.id,
+            ) from error
+        if edge.source_stage not in self._arenas:
+            self._arenas[edge.source_stage] = create_segment(
+                f"remotemedia-{edge.source_stage or 'ingress'}",
+                self._plan.settings.shm_segment_bytes,
+            )
+
+    def _map(self, stage_id: str | None, *, writable: bool) -> Segment:
+        segment = Segment(self._arenas[stage_id], writable=writable)
+        self._segments.append(segment)
+        return segment
+
+    def _receiver(self, edge: EdgePlan) -> SharedMemoryReceiver:
+        stage_id = edge.source_stage
+        if stage_id not in self._readable:
+            self._readable[stage_id] = self._map(stage_id, writable=False)
+        receiver = SharedMemoryReceiver(
+            edge.id,
+            edge.capacity,
+            self._readable[stage_id],
+            _take(self._doorbells[edge.id][1]),
+            self._ports(edge),
+            _source(edge),
+            self._session_id,
+            self._arena_edges[stage_id],
+        )
+        self._disposables.append(receiver)
+        return receiver
+
+    def _sender(self, edge: EdgePlan, writer: ArenaWriter) -> SharedMemorySender:
+        sender = SharedMemorySender(
+            edge.id,
+            edge.capacity,
+            writer,
+            _take(self._doorbells[edge.id][0]),
+            self._ports(edge),
+        )
+        self._disposables.append(sender)
+        return sender
+
+    def _ports(self, edge: EdgePlan) -> tuple[str, ...]:
+        if edge.target_stage is None or edge.target_port:
+            return (edge.target_port,)
+        return self.inputs_of(edge.target_node)
+
+
+def _source(edge: EdgePlan) -> Source:
+    return INGRESS if edge.source_stage is None else Source(edge.source_node, edge.source_port)
+
+
+def _take(sock: socket.socket) -> socket.socket:
+    """The same socket under an owner of its own; the pair's entry is closed without closing it."""
+    return socket.socket(fileno=sock.detach())

@@ -1,0 +1,681 @@
+"""A stage: nodes fused in one place, fed one stimulus at a time.
+
+Pure: no asyncio, no clock, no thread; a host of a few lines drives it (`engine.hosts`,
+`engine.testing`).
+Source: FR-007, FR-012, NFR-003.
+
+    receivers ──▶ entry ──▶ adapter ──▶ outlet ──▶ adapter ──▶ outlet ──▶ exit ──▶ sender
+        ▲                                                                  │
+        └───────────── the ticket returns the credit once all has left ────┘
+
+A turn is one stimulus and everything it causes, pushed depth first. A stimulus is admitted only
+while every exit's queue is empty, so whatever emits never waits for a credit: the stage waits
+instead, and with it its clock. In order of precedence: an interrupt, a suspended iterator, a flush,
+a posted emission, a finished call, a due timer, then the inputs in turn, each its packets and then
+its end.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.errors import EdgeClosedError, EdgeError, NodeError, RemoteMediaError
+from engine.packet import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, MutableSequence, Sequence
+
+    from engine.adapters import OperatorAdapter
+    from engine.edges.contract import EdgeReceiver, EdgeSender
+    from engine.packet import Item, Packet
+
+#: A turn slower than this makes the stage ring doorbells after each for a while, see `Stage.run`.
+SLOW_TURN_NS = 100_000
+#: For how many turns after a slow one.
+SLOW_TURNS_REMEMBERED = 64
+
+
+class Gate(Protocol):
+    """Holds an asynchronous generator back until its last item has been taken."""
+
+    def open(self) -> None:
+        """Let the one who waits go on."""
+
+    def wait(self) -> Awaitable[None]:
+        """Wait until it is opened, and close it again."""
+
+
+class StageHost(Protocol):
+    """What a stage needs of the place it runs in."""
+
+    def now_ns(self) -> int:
+        """Monotonic time."""
+
+    def wake(self) -> None:
+        """Run the stage soon; same thread, coalesced."""
+
+    def wake_threadsafe(self) -> None:
+        """Run the stage soon; any thread."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], None]:
+        """Run a coroutine beside the stage; returns what cancels it."""
+
+    def gate(self) -> Gate:
+        """Make a closed gate."""
+
+    def in_thread(self) -> bool:
+        """Whether the caller is on the thread that runs the stage."""
+
+    def finished(self, stage: Stage) -> None:
+        """The stage is done: completed, failed (`stage.error`) or cancelled."""
+
+
+class Ticket:
+    """An admitted packet's claim on its credit: settled when nothing it caused is under way.
+
+    Attributes:
+        receiver: where the credit returns to; None for stimuli that hold none.
+        pending: what is under way: the push itself, and refused outputs, suspended iterators and
+            open calls that the stimulus caused.
+    """
+
+    __slots__ = ("pending", "receiver")
+
+    def __init__(self, receiver: EdgeReceiver | None = None) -> None:
+        self.receiver = receiver
+        self.pending = 0
+
+    def settle_one(self) -> None:
+        """One thing less is under way."""
+        self.pending -= 1
+        if self.pending == 0 and self.receiver is not None:
+            self.receiver.release()
+
+
+class Exit:
+    """The stage's side of an out edge: sends at once while there is a credit, queues on refusal."""
+
+    __slots__ = ("_port", "_stage", "completed", "dropped", "on_next", "queue", "sender")
+
+    def __init__(self, stage: Stage, sender: EdgeSender, stamped_port: str | None = None) -> None:
+        """Stand before an out edge.
+
+        Args:
+            stage: the stage it is an exit of.
+            sender: the edge's sending end.
+            stamped_port: the receiving node's input port, where packets come stamped with another.
+        """
+        self._stage = stage
+        self._port = stamped_port
+        self.sender = sender
+        self.queue: deque[tuple[Packet, Ticket]] = deque()
+        self.completed = False
+        self.dropped = 0
+        self.on_next = self._send if stamped_port is None else self._restamp
+
+    def _restamp(self, packet: Packet) -> None:
+        assert self._port is not None
+        self._send(packet.to_port(self._port))
+
+    def _send(self, packet: Packet) -> None:
+        stage = self._stage
+        if packet.origin.generation < stage.words[0] or stage.done:
+            self.dropped += 1
+        elif self.queue or not self._try(packet):
+            ticket = stage.ticket
+            ticket.pending += 1
+            self.queue.append((packet, ticket))
+            stage.outbox += 1
+
+    def _try(self, packet: Packet) -> bool:
+        try:
+            return self.sender.try_send(packet)
+        except EdgeError as error:  # this packet can never cross: its node is to blame
+            self._stage.fail(
+                NodeError.of(packet.source.node, error, during="process", sequence=packet.sequence)
+            )
+            return True
+
+    def on_completed(self) -> None:
+        """End the edge behind what is queued."""
+        self.completed = True
+        if not self.queue:
+            self.sender.finish()
+
+    def drain(self) -> None:
+        """Send what is queued, as far as there are credits."""
+        queue = self.queue
+        while queue and self._try(queue[0][0]):
+            if self._stage.done:  # it could not cross: the stage has failed and emptied the queue
+                return
+            _, ticket = queue.popleft()
+            self._stage.outbox -= 1
+            ticket.settle_one()
+        if self.completed and not queue:
+            self.sender.finish()
+
+    def purge(self, generation: int) -> None:
+        """Drop what is queued and older than a generation."""
+        kept = deque(entry for entry in self.queue if entry[0].origin.generation >= generation)
+        for packet, ticket in self.queue:
+            if packet.origin.generation < generation:
+                self.dropped += 1
+                self._stage.outbox -= 1
+                ticket.settle_one()
+        self.queue = kept
+        if self.completed and not kept:
+            self.sender.finish()
+
+    def abandon(self) -> None:
+        """Drop what is queued; its tickets settle, so that the credits return."""
+        queue, self.queue = self.queue, deque()
+        self.dropped += len(queue)
+        for _, ticket in queue:
+            ticket.settle_one()
+
+
+class Entry:
+    """The stage's side of one in edge: which adapter its items go to."""
+
+    __slots__ = ("adapter", "ended", "ports", "receiver", "take")
+
+    def __init__(
+        self, receiver: EdgeReceiver, adapter: OperatorAdapter, ports: Sequence[str]
+    ) -> None:
+        self.receiver = receiver
+        self.adapter = adapter
+        #: The adapter's input ports that this edge feeds (several for an ingress).
+        self.ports = tuple(ports)
+        self.ended = False
+        self.take: Callable[[Any], None] = adapter.on_next
+
+
+@dataclass(slots=True)
+class NodeStatistics:
+    """What a node has done so far.
+
+    Attributes:
+        received: packets taken (a group counts its members).
+        emitted: packets handed out.
+        busy_ns: time inside the operator's synchronous code.
+        waited_ns: time its asynchronous calls were open.
+    """
+
+    received: int = 0
+    emitted: int = 0
+    busy_ns: int = 0
+    waited_ns: int = 0
+
+
+@dataclass(slots=True)
+class StageStatistics:
+    """A snapshot of a stage's counts, by node and by edge."""
+
+    turns: int = 0
+    paused_ns: int = 0
+    nodes: dict[str, NodeStatistics] = field(default_factory=dict)
+
+
+class Stage:
+    """Runs the adapters of one stage.
+
+    Use `engine.compile.compile_stage` to make one.
+
+    Attributes:
+        ticket: the ticket of the turn that is being pushed.
+        outbox: packets waiting in the exits.
+        words: [generation asked for, cancelled]; a list, or the words of a worker's control page.
+        generation: the generation whose interrupt has been applied.
+        error: why it failed, or None.
+        done: nothing will be taken or sent any more.
+    """
+
+    def __init__(
+        self,
+        stage_id: str,
+        session_id: str,
+        host: StageHost,
+        words: MutableSequence[int] | None = None,
+    ) -> None:
+        self.id = stage_id
+        self.session_id = session_id
+        self.host = host
+        self.words: MutableSequence[int] = [0, 0] if words is None else words
+        self.generation = 0
+        self.ticket = Ticket()
+        self.outbox = 0
+        self.error: RemoteMediaError | None = None
+        self.done = False
+        self.adapters: tuple[OperatorAdapter, ...] = ()
+        self.turns = 0
+        self._entries: tuple[Entry, ...] = ()
+        self._taking: tuple[Entry, ...] = ()  # the entries, until no packet is wanted any more
+        self._exits: tuple[Exit, ...] = ()
+        self._leaves_open = 0
+        self._next_entry = 0
+        self._running = False
+        self._deadline_ns = 0
+        self._slow_turns = SLOW_TURNS_REMEMBERED
+        self._spare = Ticket()
+        self._flushes: deque[OperatorAdapter] = deque()
+        self._suspended: list[OperatorAdapter] = []
+        self._posted: deque[tuple[OperatorAdapter, Any]] = deque()
+        self._calling: tuple[OperatorAdapter, ...] = ()
+        self._timers: list[_Timer] = []
+        self._timer_order = itertools.count()
+        self._paused_since_ns: int | None = None
+        self._paused_ns = 0
+
+    def assemble(
+        self,
+        adapters: Sequence[OperatorAdapter],
+        entries: Sequence[Entry],
+        exits: Sequence[Exit],
+        leaves: int,
+    ) -> None:
+        """Take the compiled parts; called once, before the first run.
+
+        Args:
+            adapters: in topological order.
+            entries: one per in edge.
+            exits: one per out edge.
+            leaves: how many adapters must have completed before the stage has.
+        """
+        self.adapters = tuple(adapters)
+        self._entries = self._taking = tuple(entries)
+        self._exits = tuple(exits)
+        self._leaves_open = leaves
+        for entry in entries:
+            entry.receiver.on_readable = self.host.wake
+        for exit_ in exits:
+            exit_.sender.on_credit = self.host.wake
+        for adapter in reversed(self.adapters):
+            adapter.start()
+
+    # --- driving ------------------------------------------------------------------------------
+
+    def run(self, turns_max: int = 64, slice_ns: int = 1_000_000) -> bool:
+        """Do work until it must wait, or for `turns_max` turns or `slice_ns`.
+
+        The host calls `flush` afterwards. A stage whose turns are quick batches its doorbells until
+        then; one that had a slow turn lately rings them after each, so that an output never waits
+        for the computation behind it.
+
+        Returns:
+            True if there is more to do now.
+        """
+        now = self.host.now_ns()
+        self._deadline_ns = now + slice_ns
+        if self._paused_since_ns is not None:
+            self._paused_ns += now - self._paused_since_ns
+            self._paused_since_ns = None
+        self._running = True
+        try:
+            for _ in range(turns_max):
+                if not self._admit(now):
+                    return False
+                self.turns += 1
+                ended = self.host.now_ns()
+                if ended - now > SLOW_TURN_NS:
+                    self._slow_turns = SLOW_TURNS_REMEMBERED
+                if self._slow_turns:
+                    self._slow_turns -= 1
+                    self.flush()
+                now = ended
+                if now >= self._deadline_ns:
+                    break
+            return not self.done
+        finally:
+            self._running = False
+
+    def flush(self) -> None:
+        """Ring the doorbells for what was sent and released."""
+        for exit_ in self._exits:
+            exit_.sender.flush()
+        for entry in self._entries:
+            entry.receiver.flush()
+
+    def next_due_ns(self) -> int | None:
+        """When the next timer is due, on the host's clock; None while the stage's stands still."""
+        if not self._timers or self._paused_since_ns is not None or self.done:
+            return None
+        return self._timers[0].due_ns + self._paused_ns
+
+    @property
+    def slice_is_over(self) -> bool:
+        """Whether this run has had its time; asked by adapters between the items of an iterator."""
+        return self.host.now_ns() >= self._deadline_ns
+
+    @property
+    def exits_ready(self) -> bool:
+        """Whether every out edge has credit and nothing is queued before one."""
+        if self.outbox:
+            return False
+        for exit_ in self._exits:  # noqa: SIM110 - all() over a generator costs twice as much
+            if not exit_.sender.ready:
+                return False
+        return True
+
+    def _admit(self, now_ns: int) -> bool:  # noqa: PLR0911 - one return per kind of stimulus
+        """Run one turn; False if there is none to run now."""
+        if self.done:
+            return False
+        if self.words[0] > self.generation:
+            self._apply_interrupt(self.words[0])
+            return True
+        if self.outbox and not self._drain_exits():
+            self._paused_since_ns = now_ns
+            return False
+        if self._suspended:
+            return self._resume(now_ns)
+        if self._flushes:
+            self.ticket = Ticket()
+            self._flushes.popleft().run_flush()
+            return True
+        if self._posted:
+            return self._run_posted()
+        if self._calling:
+            taken = self._take_call(now_ns)
+            if taken is not None:
+                return taken
+        if self._timers and self._fire_timer(now_ns):
+            return True
+        return self._take_input() or self._finish_if_complete()
+
+    def _drain_exits(self) -> bool:
+        for exit_ in self._exits:
+            if exit_.queue:
+                exit_.drain()
+        return self.outbox == 0 and not self.done
+
+    def _resume(self, now_ns: int) -> bool:
+        """Go on with the innermost suspended iterator; what it suspends goes before the others."""
+        if not self.exits_ready:
+            self._paused_since_ns = now_ns
+            return False
+        first, *rest = self._suspended
+        self._suspended = []
+        first.resume()
+        self._suspended += rest
+        return True
+
+    def _run_posted(self) -> bool:
+        adapter, output = self._posted.popleft()
+        self.ticket = Ticket()
+        adapter.take_posted(output)
+        return True
+
+    def _take_call(self, now_ns: int) -> bool | None:
+        """Take what a call has ready: None if none has, False where it must wait for credits.
+
+        What a generator yields is taken only while every out edge has credit, so that it stays one
+        item ahead of what they accepted.
+        """
+        for adapter in self._calling:
+            if adapter.call_is_ready:
+                if adapter.calls[0].items and not self.exits_ready:
+                    self._paused_since_ns = now_ns
+                    return False
+                adapter.take_call()
+                return True
+        return None
+
+    def _fire_timer(self, now_ns: int) -> bool:
+        timers = self._timers
+        while timers and timers[0].cancelled:
+            heapq.heappop(timers)
+        if not timers or timers[0].due_ns > now_ns - self._paused_ns:
+            return False
+        timer = heapq.heappop(timers)
+        self.ticket = Ticket()
+        timer.adapter.run_timer(timer.callback)
+        return True
+
+    def _take_input(self) -> bool:
+        """Take a packet, or the end of an input; round-robin, so that none is starved."""
+        entries = self._taking
+        position = self._next_entry
+        for _ in entries:
+            entry = entries[position]
+            position += 1
+            if position == len(entries):
+                position = 0
+            adapter = entry.adapter
+            item = None
+            if not (adapter.calls or adapter.chooses) or adapter.accepts_more(entry.ports):
+                item = entry.receiver.try_receive()
+            if item is not None:
+                self._next_entry = position
+                self._push(entry, item)
+                return True
+            if not entry.ended and self._take_end(entry):
+                return True
+        return False
+
+    def _push(self, entry: Entry, item: Item) -> None:
+        receiver = entry.receiver
+        generation = item.origin.generation
+        if generation != self.generation:
+            if generation > self.generation:
+                self._apply_interrupt(generation)
+            if generation < self.generation or self.done:
+                receiver.release()
+                return
+        ticket = self._spare
+        ticket.receiver = receiver
+        ticket.pending = 1
+        self.ticket = ticket
+        if type(item) is Group:
+            entry.adapter.on_group(item)
+        else:
+            entry.take(item)
+        if ticket.pending == 1:
+            receiver.release()
+        else:
+            self._spare = Ticket()
+            ticket.settle_one()
+
+    def _take_end(self, entry: Entry) -> bool:
+        """End one input, once nothing of it is under way."""
+        receiver = entry.receiver
+        if entry.adapter.calls:
+            return False
+        if receiver.error is not None:
+            entry.ended = True
+            self.fail(receiver.error)
+            return True
+        if receiver.ended:
+            entry.ended = True
+            self.ticket = Ticket()
+            for port in entry.ports:
+                entry.adapter.end_of(port)
+            return True
+        return False
+
+    def _finish_if_complete(self) -> bool:
+        if self._leaves_open or self.done:
+            return False
+        self._stop()
+        self.host.finished(self)
+        return False
+
+    # --- what adapters report -----------------------------------------------------------------
+
+    def suspend(self, adapter: OperatorAdapter) -> None:
+        """An adapter has an iterator to go on with later; it settles the current ticket then."""
+        self.ticket.pending += 1
+        self._suspended.append(adapter)
+
+    @property
+    def has_suspended(self) -> bool:
+        """Whether something this turn caused is suspended: what follows must wait behind it."""
+        return bool(self._suspended)
+
+    def request_flush(self, adapter: OperatorAdapter) -> None:
+        """All inputs of an adapter have ended; it is flushed once, however often this is said."""
+        if adapter not in self._flushes:
+            self._flushes.append(adapter)
+
+    def calls_changed(self) -> None:
+        """An adapter began or ended its first or last call."""
+        self._calling = tuple(adapter for adapter in self.adapters if adapter.calls)
+
+    def leaf_completed(self) -> None:
+        """An adapter that the stage waits for has completed; after the last, nothing is taken."""
+        self._leaves_open -= 1
+        if not self._leaves_open:
+            self._taking = ()
+
+    def post(self, adapter: OperatorAdapter, output: Any) -> None:
+        """Hand an adapter an output from outside a turn; any thread."""
+        if not self.done:
+            self._posted.append((adapter, output))
+            self.host.wake_threadsafe()
+
+    @property
+    def running(self) -> bool:
+        """Whether the caller is inside a turn: on the stage's thread, while something is pushed."""
+        return self._running and self.host.in_thread()
+
+    def call_later(
+        self, adapter: OperatorAdapter, delay_ns: int, callback: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Arm a timer on the stage's clock; returns what cancels it."""
+        due_ns = self.clock_ns() + max(0, delay_ns)
+        timer = _Timer(due_ns, next(self._timer_order), adapter, callback)
+        timers = self._timers
+        while timers and timers[0].cancelled:  # what re-arms for ever must not pile up
+            heapq.heappop(timers)
+        if not self.done:
+            heapq.heappush(timers, timer)
+            if not self._running:
+                self.host.wake_threadsafe()
+        return timer.cancel
+
+    def clock_ns(self) -> int:
+        """The stage's clock: the host's, less the time spent waiting for credits."""
+        now = self.host.now_ns() if self._paused_since_ns is None else self._paused_since_ns
+        return now - self._paused_ns
+
+    def cancel_timers(self, adapter: OperatorAdapter) -> None:
+        """Forget an adapter's timers."""
+        for timer in self._timers:
+            if timer.adapter is adapter:
+                timer.cancel()
+
+    # --- ending -------------------------------------------------------------------------------
+
+    def fail(self, error: RemoteMediaError) -> None:
+        """Stop at an error. The first one wins; from now on nothing goes on any edge."""
+        if self.done:
+            return
+        self.error = error
+        self._stop()
+        edge_error = EdgeClosedError(
+            f"stage {self.id!r} failed: {error.message}", edge="", stage=self.id
+        )
+        for exit_ in self._exits:
+            exit_.sender.fail(edge_error)
+        self.host.finished(self)
+
+    def cancel(self) -> None:
+        """Stop at once; what is queued is dropped. A second call does nothing."""
+        if self.done:
+            return
+        self.words[1] = 1
+        self._stop()
+        edge_error = EdgeClosedError(f"stage {self.id!r} was cancelled", edge="", stage=self.id)
+        for exit_ in self._exits:
+            exit_.sender.fail(edge_error)
+        self.host.finished(self)
+
+    def _stop(self) -> None:
+        self.done = True
+        for exit_ in self._exits:
+            exit_.abandon()
+        self.outbox = 0
+        self._timers.clear()
+        self._posted.clear()
+        self._flushes.clear()
+        for adapter in self.adapters:
+            adapter.abandon()
+        self._suspended.clear()
+        for entry in self._entries:
+            entry.receiver.close()
+        self.flush()
+
+    def _apply_interrupt(self, generation: int) -> None:
+        """Drop and forget whatever is older than a generation; the end of stream stays."""
+        self.generation = generation
+        self.words[0] = max(self.words[0], generation)
+        self.ticket = Ticket()
+        for exit_ in self._exits:
+            exit_.purge(generation)
+        self._timers.clear()
+        self._posted.clear()
+        self._suspended.clear()
+        for entry in self._entries:
+            entry.receiver.discard_older(generation)
+        for adapter in reversed(self.adapters):  # from the sinks upward: reset may emit
+            adapter.interrupt()
+            if self.done:
+                return
+
+    def oldest_call_ns(self) -> int | None:
+        """When the longest silent asynchronous call last gave a sign of life; None if none runs."""
+        signs = [
+            call.started_ns
+            for adapter in self._calling
+            for call in adapter.calls
+            if call.cancel is not None and not call.done and not call.items
+        ]
+        return min(signs, default=None)
+
+    def statistics(self) -> StageStatistics:
+        """A snapshot of the counts."""
+        return StageStatistics(
+            turns=self.turns,
+            paused_ns=self._paused_ns,
+            nodes={adapter.node_id: adapter.statistics() for adapter in self.adapters},
+        )
+
+
+def _nothing() -> None:
+    """What a cancelled timer would call."""
+
+
+class _Timer:
+    __slots__ = ("adapter", "callback", "cancelled", "due_ns", "order")
+
+    def __init__(
+        self, due_ns: int, order: int, adapter: OperatorAdapter, callback: Callable[[], None]
+    ) -> None:
+        self.due_ns = due_ns
+        self.order = order
+        self.adapter = adapter
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        self.callback = _nothing  # which may hold a packet
+
+    def __lt__(self, other: _Timer) -> bool:
+        return (self.due_ns, self.order) < (other.due_ns, other.order)
+
+
+__all__ = [
+    "Entry",
+    "Exit",
+    "Gate",
+    "NodeError",
+    "NodeStatistics",
+    "Stage",
+    "StageHost",
+    "StageStatistics",
+    "Ticket",
+]

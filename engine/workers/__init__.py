@@ -1,0 +1,1 @@
+"""Worker processes: the zygote that forks them, their lane, and the supervision of their lives."""

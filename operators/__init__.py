@@ -1,0 +1,1 @@
+"""What nodes do: one operator per file."""

@@ -1,0 +1,1 @@
+"""Operators that route, gather and time packets, whatever they carry."""

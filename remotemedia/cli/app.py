@@ -1,0 +1,47 @@
+"""The command `remotemedia`: its commands and what holds for all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from remotemedia.cli.demo import demo
+from remotemedia.cli.run import run
+from remotemedia.cli.validate import validate
+
+app = typer.Typer(
+    name="remotemedia",
+    help="Run real-time media and AI pipelines.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # our own errors are told in words, others with --debug
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(validate)
+app.command()(demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from remotemedia import __version__
+
+        typer.echo(f"remotemedia {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Run real-time media and AI pipelines."""
+
+
+def main() -> None:
+    """Entry point of the command; never returns."""
+    app()

@@ -1,0 +1,112 @@
+"""`remotemedia run`: a manifest, fed from files. Source: FR-001, FR-006, FR-009, US1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remotemedia.cli.options import (
+    ConfigOption,
+    DebugOption,
+    ManifestArgument,
+    OperatorsOption,
+)
+
+if TYPE_CHECKING:
+    from remotemedia.cli.console import Console
+    from remotemedia.cli.stdout import ResultStream
+
+
+def run(
+    manifest: ManifestArgument,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="[NODE=]FILE",
+            help="Feed a file to an ingress node: sound (.wav, .flac, .ogg, .mp3) in blocks of"
+            " 20 ms, .txt and .jsonl line by line, .json and others whole. Once per node.",
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="[NODE=]FILE",
+            help="Write what a node gives to a file: audio to .wav, text and JSON to .txt or"
+            " .jsonl, bytes to others. The rest goes to standard output. Once per node.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object per output, and a summary as the last."),
+    ] = False,
+    config: ConfigOption = None,
+    operators: OperatorsOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Run a pipeline.
+
+    Ctrl-C stops reading and finishes what is under way; a second one ends it at once.
+
+    Exits with 0 when all is done, 1 if something went wrong, 2 if it was asked wrongly, 130 after a
+    second Ctrl-C.
+    """
+    from remotemedia.cli.console import Console, told
+    from remotemedia.cli.exits import READER_GONE
+    from remotemedia.cli.outputs import dump_json
+    from remotemedia.cli.stdout import ReaderGoneError, ResultStream
+
+    console = Console(debug=debug)
+    try:
+        with ResultStream() as results:
+
+            def tell_json(data: dict[str, object]) -> None:
+                results.write_nowait(f"{dump_json(data)}\n")
+
+            with told(console, tell_json if as_json else None):
+                runner = _Request(manifest, inputs or [], outputs or [], config, operators or [])
+                code = runner.run(console, results, as_json=as_json)
+    except ReaderGoneError:
+        code = READER_GONE
+    raise typer.Exit(code)
+
+
+class _Request:
+    """What was asked for."""
+
+    def __init__(
+        self,
+        manifest: Path,
+        inputs: list[str],
+        outputs: list[str],
+        config: Path | None,
+        operators: list[str],
+    ) -> None:
+        self._manifest = manifest
+        self._inputs = inputs
+        self._outputs = outputs
+        self._config = config
+        self._operators = operators
+
+    def run(self, console: Console, results: ResultStream, *, as_json: bool) -> int:
+        """Check all of it, then do it; gives the exit code."""
+        import asyncio
+
+        from engine.config import load_settings
+        from engine.prepare import prepare
+        from remotemedia.cli.inputs import assign_inputs
+        from remotemedia.cli.operator_modules import registry_with
+        from remotemedia.cli.outputs import OutputFiles
+        from remotemedia.cli.runner import Runner
+
+        settings = load_settings(self._config)
+        plan = prepare(self._manifest, registry_with(self._operators, settings), settings)
+        console.warn_of(plan.warnings)
+        files = assign_inputs(self._inputs, plan)
+        sinks = OutputFiles(self._outputs, plan, files)
+        return asyncio.run(Runner(plan, files, sinks, console, results, as_json=as_json).run())

@@ -1,0 +1,143 @@
+"""engine.operator: the contract of operators."""
+
+import pytest
+from pydantic import BaseModel, Field
+
+from engine.errors import UsageError
+from engine.operator import Operator, Params, Step, begins_stage, process_kind
+
+
+class Gain(Operator):
+    class Params(Params):
+        gain_db: float = Field(0.0, ge=-60, le=60)
+        name: str = ""
+
+    def process(self, packet, ctx):
+        return packet
+
+
+def test_params_are_validated_and_have_defaults():
+    assert Gain().params.gain_db == 0.0
+    assert Gain(gain_db=3).params.gain_db == 3.0
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"gain_db": 100}, r"^Gain: gain_db: .*less than or equal to 60"),
+        ({"gain_db": "loud"}, r"^Gain: gain_db: .*valid number"),
+        ({"gian_db": 1}, r"^Gain: gian_db: .*not permitted"),
+        ({"gain_db": 100, "name": 1}, r"gain_db: .*; name: "),
+    ],
+)
+def test_wrong_params_are_refused_with_all_that_is_wrong(params, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        Gain(**params)
+    assert caught.value.context == {"node_type": "Gain"}
+
+
+def test_params_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Gain().params.gain_db = 1
+
+
+def test_params_may_be_any_model():
+    class Loose(Operator):
+        class Params(BaseModel):
+            x: int = 1
+
+    assert Loose(y=2).params.x == 1
+
+
+def test_an_operator_without_params_takes_none():
+    class Bare(Operator):
+        pass
+
+    Bare()
+    with pytest.raises(UsageError, match="x: "):
+        Bare(x=1)
+
+
+def test_the_node_type_is_the_class_name_unless_it_is_said():
+    class Named(Gain):
+        node_type = "GainNode"
+
+    class Derived(Named):
+        pass
+
+    assert (Gain.node_type, Named.node_type, Derived.node_type) == ("Gain", "GainNode", "Derived")
+
+
+def test_what_keeps_state_must_know_how_to_forget_it():
+    with pytest.raises(TypeError, match=r"Counter is stateful and has no reset\(ctx\)"):
+
+        class Counter(Operator):
+            stateful = True
+
+    class Resetting(Operator):
+        stateful = True
+
+        def reset(self, ctx):
+            pass
+
+    class Inherits(Resetting):
+        stateful = True
+
+
+def test_the_defaults_of_the_contract():
+    cls = Operator
+    assert (cls.inputs, cls.outputs) == (("in",), ("out",))
+    assert (cls.accepts, cls.emits, cls.strict) == (None, None, False)
+    assert (cls.stateful, cls.joins, cls.chooses, cls.rate) == (False, False, False, "any")
+    assert (cls.held_max, cls.concurrency, cls.default_executor) == (None, 1, None)
+
+
+async def test_what_an_operator_does_not_say_does_nothing():
+    node = Operator()
+    await node.initialize(None)
+    assert node.flush(None) is None
+    node.reset(None)
+    assert node.wants("in")
+    await node.cleanup()
+    with pytest.raises(NotImplementedError, match="Operator does not define process"):
+        node.process(None, None)
+
+
+class Coroutine(Operator):
+    async def process(self, packet, ctx):
+        return packet
+
+
+class AsyncGenerator(Operator):
+    async def process(self, packet, ctx):
+        yield packet
+
+
+class Generator(Operator):
+    def process(self, packet, ctx):
+        yield packet
+
+
+class Choosing(Operator):
+    chooses = True
+
+
+@pytest.mark.parametrize(
+    ("cls", "kind", "begins"),
+    [
+        (Gain, "sync", False),
+        (Generator, "sync", False),
+        (Coroutine, "coroutine", True),
+        (AsyncGenerator, "async_generator", True),
+        (Choosing, "sync", True),
+    ],
+)
+def test_how_a_class_processes_is_seen_without_calling_it(cls, kind, begins):
+    assert process_kind(cls) == kind
+    assert begins_stage(cls) is begins
+
+
+def test_a_step_says_where_a_node_runs_and_what_it_is_called():
+    gain = Gain()
+    assert gain.on("process") == Step(gain, "process", None)
+    assert gain.named("g").on("local") == gain.on("local").named("g") == Step(gain, "local", "g")
