@@ -18,6 +18,7 @@ then begins with the last `PRE_ROLL_PACKETS` packets.
 from __future__ import annotations
 
 from collections import deque
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from engine.packet import Packet
     from engine.payloads import Audio, Payload
 
 #: Packets before an unlocated start that belong to its utterance, as far as `REACH_MS` goes.
@@ -42,6 +44,18 @@ REACH_MS = 3_000
 MARKERS_WAITING_MAX = 65_536
 #: Larger packets may be leased memory, which a view would keep from being reused.
 _VIEW_BYTES_MAX = 65_536
+
+
+#: Metadata key of audio that is a part of an utterance; see `Part`.
+PART = "utterance_part"
+
+
+class Part(StrEnum):
+    """Where a packet stands in an utterance that is sent while it is being spoken."""
+
+    BEGIN = "begin"
+    MIDDLE = "middle"
+    END = "end"
 
 
 class Piece(NamedTuple):
@@ -77,6 +91,17 @@ def marker_of(payload: Payload) -> dict[str, Any] | None:
     if isinstance(value, dict) and "is_speech_start" in value and "is_speech_end" in value:
         return value
     return None
+
+
+def part_of(packet: Packet) -> Part | None:
+    """Which part of an utterance an audio packet is; None: it is not one of several."""
+    word = packet.metadata.get(PART)
+    return Part(word) if word in set(Part) else None
+
+
+def as_part(packet: Packet, audio: Audio, part: Part) -> Packet:
+    """An audio packet that is a part of an utterance; it keeps the metadata of `packet`."""
+    return packet.with_payload(audio, {**packet.metadata, PART: part.value})
 
 
 def detached(samples: npt.NDArray[Any], packet_bytes: int) -> npt.NDArray[Any]:

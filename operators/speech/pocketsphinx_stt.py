@@ -30,7 +30,7 @@ from pydantic import Field
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Audio, Text
-from operators.audio.utterance import UtteranceCutter, marker_of
+from operators.audio.utterance import PART, Part, UtteranceCutter, marker_of, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,16 +56,18 @@ _LOG_PREFIX: Final = re.compile(r'^[A-Z]+: ("[^"]*", line \d+: )?')
 class PocketSphinxSTT(Operator):
     """Emits one Text per utterance; it is empty where nothing was understood.
 
-    Audio reaches it in one of two ways:
+    Audio reaches it in one of three ways:
 
     - as whole utterances, one per packet, as from an AudioBufferAccumulatorNode;
+    - as parts of utterances, as from one with `stream`: decoded while they are being spoken;
     - as the stream of a voice activity detector, markers and audio. Then the utterance is decoded
       while it is being spoken, and its text is there about 1 ms after the packet that ends it
       (with the language model, 100 ms).
 
-    Both give the same text for the same samples. The first marker says which way it is. To the
-    packet's metadata come `confidence` (0…1, the decoder's posterior probability, low even for what
-    is right) and `duration_ms`. Payloads that are neither audio nor markers pass through.
+    All give the same text for the same samples. The first marker, and the metadata, say which way
+    it is. To the packet's metadata come `confidence` (0…1, the decoder's posterior probability, low
+    even for what is right) and `duration_ms`. Payloads that are neither audio nor markers pass
+    through.
     """
 
     node_type = "PocketSphinxSTTNode"
@@ -140,7 +142,11 @@ class PocketSphinxSTT(Operator):
                 " put a FastResampleNode with targetRate 16000 before it"
             )
         # Without the samples: they need not stay for the sake of the header.
-        self._last = packet.with_payload(Text(""))
+        metadata = {key: value for key, value in packet.metadata.items() if key != PART}
+        self._last = packet.with_payload(Text(""), metadata)
+        part = part_of(packet)
+        if part is not None:
+            return self._follow(payload, part, ctx)
         if self._streamed:
             return self._listen(self._cutter.feed(payload), ctx)
         self._begin()
@@ -148,7 +154,10 @@ class PocketSphinxSTT(Operator):
         return [self._end()]
 
     def flush(self, ctx: Context) -> list[Output]:
-        return self._listen(self._cutter.flush(), ctx)
+        outputs = self._listen(self._cutter.flush(), ctx)
+        if self._speaking:  # the stream ended between two parts
+            outputs.append(self._end())
+        return outputs
 
     def reset(self, ctx: Context) -> None:
         self._cutter.reset()
@@ -166,6 +175,14 @@ class PocketSphinxSTT(Operator):
             if piece.ends:
                 outputs.append(self._end())
         return outputs
+
+    def _follow(self, audio: Audio, part: Part, ctx: Context) -> list[Output]:
+        if part is Part.BEGIN:
+            self._begin()
+        elif not self._speaking:  # an interrupt took the utterance's beginning
+            return []
+        self._hear(audio.mono(), ctx)
+        return [self._end()] if part is Part.END else []
 
     def _begin(self) -> None:
         self._abandon()

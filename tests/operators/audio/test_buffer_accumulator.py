@@ -89,3 +89,39 @@ def test_two_instances_keep_apart(drive):
 def test_wrong_params_are_refused():
     with pytest.raises(UsageError, match="max_utterance_duration_ms"):
         AudioBufferAccumulator(max_utterance_duration_ms=0)
+
+
+def parts_of(outputs):
+    return [output.metadata.get("utterance_part") for output in outputs]
+
+
+def test_streamed_parts_come_while_the_utterance_is_spoken(drive):
+    accumulator = drive(AudioBufferAccumulator(stream=True))
+    before = accumulator.feed(*chunks(30), marker(start=True), *chunks(7, 30))
+    assert before == []  # 224 ms may still be too short to be an utterance
+    spoken = accumulator.feed(*chunks(3, 37))
+    assert parts_of(spoken) == ["begin", "middle", "middle"]
+    rest = accumulator.feed(marker(end=True), *chunks(1, 40))
+    assert parts_of(rest) == ["end"]
+    together = np.concatenate([part.payload.samples for part in (*spoken, *rest)])
+    assert numbers(Audio(together, RATE)) == list(range(10, 40))
+    assert accumulator.flush() == []
+
+
+@pytest.mark.parametrize("speech", [7, 8, 25])
+def test_streamed_parts_have_the_samples_of_the_whole(drive, speech):
+    stream = [*chunks(30), marker(start=True), *chunks(speech, 30), marker(end=True), *chunks(1)]
+    whole = drive(AudioBufferAccumulator()).run(stream)
+    parts = drive(AudioBufferAccumulator(stream=True)).run(stream)
+    assert np.array_equal(
+        np.concatenate([np.zeros((0, 1), np.float32), *(audio.samples for audio in whole)]),
+        np.concatenate([np.zeros((0, 1), np.float32), *(audio.samples for audio in parts)]),
+    )
+
+
+def test_reset_forgets_the_parts_that_were_sent(drive):
+    accumulator = drive(AudioBufferAccumulator(stream=True))
+    assert parts_of(accumulator.feed(marker(start=True), *chunks(9)))[0] == "begin"
+    accumulator.reset()
+    assert accumulator.feed(marker(end=True), *chunks(2)) == []
+    assert accumulator.flush() == []

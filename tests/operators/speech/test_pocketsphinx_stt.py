@@ -102,6 +102,28 @@ def test_a_stream_with_markers_is_heard_like_its_utterances(drive, grammar, comm
     assert [text for text, _ in heard(streamed)] == list(commands)
 
 
+def test_parts_of_utterances_are_heard_like_whole_ones(drive, grammar, commands, marked):
+    parts = drive(AudioBufferAccumulator(stream=True)).feed(*marked)
+    assert len(parts) > 10 * len(commands)
+    followed = drive(PocketSphinxSTT(grammar=grammar)).feed(*parts)
+    whole = drive(AudioBufferAccumulator()).feed(*marked)
+    assert heard(followed) == heard(drive(PocketSphinxSTT(grammar=grammar)).feed(*whole))
+    assert [text for text, _ in heard(followed)] == list(commands)
+
+
+def test_parts_that_break_off_are_heard_to_there_and_after_a_reset_not_at_all(
+    drive, grammar, commands, marked
+):
+    parts = drive(AudioBufferAccumulator(stream=True)).feed(*marked)
+    end = next(i for i, part in enumerate(parts) if part.metadata["utterance_part"] == "end")
+    recognizer = drive(PocketSphinxSTT(grammar=grammar))
+    assert recognizer.feed(*parts[:end]) == []
+    assert [text for text, _ in heard(recognizer.flush())] == [next(iter(commands))]
+    recognizer.feed(*parts[:end])
+    recognizer.reset()
+    assert recognizer.feed(parts[end]) == []
+
+
 def test_the_text_is_there_with_the_packet_that_ends_the_utterance(drive, grammar, marked):
     recognizer = drive(PocketSphinxSTT(grammar=grammar))
     ending = False
