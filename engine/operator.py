@@ -149,8 +149,7 @@ class Operator:
                 f"{type(self).__name__}: {problems}", node_type=self.node_type
             ) from error
 
-    # --- the contract
-    # -------------------------------------------------------------------------------
+    # --- the contract -----------------------------------------------------------------------------
 
     async def initialize(self, ctx: Context) -> None:
         """Load what process needs. A session is ready once every node's initialize has returned."""
@@ -180,8 +179,7 @@ class Operator:
         """Whether a packet is welcome at this port now; asked where `chooses = True`."""
         return True
 
-    # --- composition
-    # --------------------------------------------------------------------------------
+    # --- composition ------------------------------------------------------------------------------
 
     def on(self, executor: str) -> Step:
         """Place this node on an executor: "local" or "process"."""

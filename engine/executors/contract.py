@@ -69,6 +69,9 @@ class RunningStage(Protocol):
     def stop(self) -> None:
         """End at once, whatever it is doing, in any state; returns immediately; twice is once."""
 
+    def kill(self) -> None:
+        """Like `stop`, without asking first."""
+
     async def wait_stopped(self) -> None:
         """Wait until nothing of it is left, within the grace period.
 

@@ -71,6 +71,9 @@ class LocalStage:
     def stop(self) -> None:
         self.stage.cancel()
 
+    def kill(self) -> None:
+        self.stop()
+
     async def wait_stopped(self) -> None:
         self.stage.cancel()
         if self._cleaning is None:

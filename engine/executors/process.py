@@ -121,6 +121,10 @@ class ProcessStage:
         if self._worker is not None:
             self._worker.stop()
 
+    def kill(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+
     async def wait_stopped(self) -> None:
         worker = self._worker
         if worker is None:

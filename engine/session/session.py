@@ -66,8 +66,7 @@ class Session:
         self._cause_timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    # --- lifecycle
-    # ----------------------------------------------------------------------------------
+    # --- lifecycle --------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -100,7 +99,8 @@ class Session:
                     group.create_task(stage.start())
         except BaseExceptionGroup as errors:
             await self.aclose()
-            raise _first_cause(errors) from None
+            cause = _first_cause(errors)
+            raise cause from cause.__cause__  # not from the group, which says no more
         except BaseException:
             await self.aclose()
             raise
@@ -128,8 +128,13 @@ class Session:
             stage.stop()
         self._notify()
 
-    # --- input
-    # --------------------------------------------------------------------------------------
+    def kill(self) -> None:
+        """Like `cancel`, without asking workers first: SIGKILL."""
+        self.cancel()
+        for stage in self._stages:
+            stage.kill()
+
+    # --- input ------------------------------------------------------------------------------------
 
     async def send(
         self,
@@ -196,8 +201,7 @@ class Session:
                 ingress.sender.finish()
             self._notify()
 
-    # --- output
-    # -------------------------------------------------------------------------------------
+    # --- output -----------------------------------------------------------------------------------
 
     async def stream(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[Packet]:
         """Send the inputs and yield the outputs as they come; ends when everything has come out.
@@ -278,8 +282,7 @@ class Session:
         """The stages in their places, with their pids."""
         return tuple(self._stages)
 
-    # --- reports of the stages
-    # ----------------------------------------------------------------------
+    # --- reports of the stages --------------------------------------------------------------------
 
     def stage_progress(self, progress: Progress) -> None:
         """See `engine.executors.contract.StageOwner`."""
@@ -295,8 +298,7 @@ class Session:
         """See `engine.executors.contract.StageOwner`."""
         self._part_failed(stage.plan.id, error)
 
-    # --- inside
-    # -------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------
 
     def _make(self) -> None:
         """Make edges and stages; workers begin to start, all at once."""

@@ -78,7 +78,7 @@ class Runner:
         self._starting: asyncio.Task[None] | None = None
         #: Packets sent, per ingress node.
         self._sent = {file.node: 0 for file in inputs}
-        #: What is only summed up: sink → [packets, frames or bytes, seconds, rate].
+        #: Per sink, what is only summed up: audio and bytes without a file.
         self._sums: dict[str, _Sum] = {}
         self._received = 0
 
@@ -123,6 +123,7 @@ class Runner:
     # --- signals ------------------------------------------------------------------------------
 
     def _drain(self) -> None:
+        self._ending.set()
         if self._starting is not None and not self._starting.done():
             self._console.note("interrupted while starting")
             self._console.hears_workers = False
@@ -132,7 +133,6 @@ class Runner:
             "interrupted: no more input is read, what is under way is finished;"
             " a second time ends it at once"
         )
-        self._ending.set()
 
     def _kill(self) -> None:
         self._console.hears_workers = False
@@ -141,7 +141,7 @@ class Runner:
         if self._starting is not None:
             self._starting.cancel()
         if self._session is not None:
-            self._session.cancel()
+            self._session.kill()
 
     # --- the session --------------------------------------------------------------------------
 

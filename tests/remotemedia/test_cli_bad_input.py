@@ -290,8 +290,7 @@ def test_modules_without_operators(invoke, place, name, words):
 def test_operators_that_raise(place, executor, node_type, words):
     place.write("numbers.jsonl", "1\n2\n3\n")
     path = place.chain("a:Echo@process", f"bad:{node_type}@{executor}", "c:Echo@process")
-    arguments = (path, "--input", "numbers.jsonl")
-    result = place.run_operators(*arguments, "--json")
+    result = place.run_operators(path, "--input", "numbers.jsonl", "--json")
     assert result.returncode == WENT_WRONG
     assert place.left() == set()
     sentence = f"node {place.id('bad')!r} {words}"
@@ -300,9 +299,26 @@ def test_operators_that_raise(place, executor, node_type, words):
     assert error["message"] == sentence
     assert error["context"]["node_id"] == place.id("bad")
     assert "Traceback" not in result.stdout + result.stderr
-    told = place.run_operators(*arguments, "--debug").stderr
-    assert "Traceback" in told
-    assert "cli_operators.py" in told
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("node_type", "executor"),
+    [
+        ("RaisesInInitialize", "local"),
+        ("RaisesInInitialize", "process"),
+        ("RaisesInProcess", "local"),
+        ("RaisesInProcess", "process"),
+    ],
+)
+def test_debug_shows_where_it_happened(place, node_type, executor):
+    place.write("numbers.jsonl", "1\n2\n3\n")
+    path = place.chain(f"bad:{node_type}@{executor}")
+    result = place.run_operators(path, "--input", "numbers.jsonl", "--json", "--debug")
+    assert result.returncode == WENT_WRONG
+    assert "Traceback" in result.stderr
+    assert "cli_operators.py" in result.stderr
+    assert "Traceback" in json_lines(result.stdout)[-1]["error"]["traceback"]
 
 
 @pytest.mark.process
