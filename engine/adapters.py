@@ -7,138 +7,34 @@ exception is caught around the operator alone and goes to `Stage.fail` with the 
 from __future__ import annotations
 
 import inspect
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.calls import Call, origin_of
+from engine.context import NodeContext
 from engine.errors import NodeError, UsageError
+from engine.observe.statistics import NodeStatistics
 from engine.operator import Emission, process_kind
-from engine.outlet import Outlet
+from engine.outlet import Outlet, PortInlet
 from engine.packet import Group, Origin, Packet, Source
-from engine.payloads import PAYLOAD_TYPES
-from engine.stage import NodeStatistics
+from engine.payloads import PAYLOAD_TYPES, not_an_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy.typing as npt
-
     from engine.operator import Operator, Output
-    from engine.payloads import Payload
-    from engine.stage import Gate, Stage, Ticket
+    from engine.stage import Gate, Stage
+    from engine.stage_ends import Ticket
+
+_new_object = object.__new__
 
 #: What an operator may raise without taking the stage down with it.
 OPERATOR_ERRORS = (Exception, SystemExit)
 #: What can be iterated over but is no sequence of outputs.
 NOT_OUTPUTS = (str, bytes, bytearray, memoryview, dict, np.ndarray)
-
-
-class NodeContext:
-    """The context an operator sees, see `engine.operator.Context`."""
-
-    def __init__(self, adapter: OperatorAdapter, stage: Stage) -> None:
-        self.node_id = adapter.node_id
-        self.session_id = stage.session_id
-        self.logger = logging.getLogger(f"remotemedia.node.{adapter.node_id}")
-        #: Set by whoever initializes the operator: (node_id, fraction, message).
-        self.on_progress: Callable[[str, float, str], None] | None = None
-        #: Set by whoever compiles the stage: a writable array in the outgoing arena, or None.
-        self.reserve: Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any] | None] | None = (
-            None
-        )
-        self._adapter = adapter
-        self._stage = stage
-
-    @property
-    def cancelled(self) -> bool:
-        words = self._stage.words
-        return bool(words[1]) or words[0] > self._stage.generation
-
-    def to(self, port: str, payload: Payload | Packet) -> Emission:
-        if port not in self._adapter.outlets:
-            known = ", ".join(self._adapter.outlets) or "none"
-            raise UsageError(f"node {self.node_id!r} has no output port {port!r}; it has: {known}")
-        return Emission(port, payload)
-
-    def emit(self, output: Output) -> None:
-        if self._stage.running:
-            self._adapter.take_posted(output)
-        else:
-            self._stage.post(self._adapter, output)
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Callable[[], None]:
-        return self._stage.call_later(self._adapter, round(delay_s * 1e9), callback)
-
-    def progress(self, fraction: float, message: str = "") -> None:
-        if self.on_progress is not None:
-            self.on_progress(self.node_id, min(1.0, max(0.0, float(fraction))), message)
-
-    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        if self.reserve is not None:
-            reserved = self.reserve(shape, dtype)
-            if reserved is not None:
-                return reserved
-        return np.empty(shape, dtype)
-
-
-class Call:
-    """One open asynchronous call (process or flush).
-
-    Attributes:
-        packet: what it was called with; None for flush.
-        origin: the packet's, or the group's; None for flush.
-        ticket: settled once its results have left.
-        started: the coroutine or the asynchronous iterator.
-        items: what an asynchronous generator has yielded and the stage has not taken.
-        result: what a coroutine returned.
-        error: what it raised.
-        done: whether it is over.
-        cancel: cancels it, once it runs.
-        gate: holds the generator back while its last item has not been taken.
-        started_ns: when it began, or its last item was taken.
-    """
-
-    __slots__ = (
-        "cancel",
-        "done",
-        "error",
-        "gate",
-        "items",
-        "origin",
-        "packet",
-        "result",
-        "started",
-        "started_ns",
-        "ticket",
-    )
-
-    def __init__(self, packet: Packet | Mapping[str, Packet] | None, ticket: Ticket) -> None:
-        self.packet = packet
-        self.ticket = ticket
-        self.origin = None if packet is None else _origin_of(packet)
-        self.started: Any = None
-        self.items: deque[Any] = deque()
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.done = False
-        self.cancel: Callable[[], None] | None = None
-        self.gate: Gate | None = None
-        self.started_ns = 0
-
-    def abandon(self) -> None:
-        """Cancel it, whether it runs, waits or has not begun; its ticket settles."""
-        if self.cancel is not None:
-            self.cancel()
-        started = self.started
-        if (
-            inspect.iscoroutine(started)
-            and inspect.getcoroutinestate(started) == inspect.CORO_CREATED
-        ):
-            started.close()  # cancelled before its first step, nobody would ever await it
-        self.ticket.settle_one()
 
 
 class OperatorAdapter:
@@ -152,6 +48,35 @@ class OperatorAdapter:
         calls: open asynchronous calls, in order of arrival.
         origin: that of the last packet taken; timers and flush inherit it.
     """
+
+    __slots__ = (  # measured: 7 % of a packet's time, with the stage's
+        "_backlog",
+        "_busy_ns",
+        "_clock",
+        "_emitted",
+        "_flushing",
+        "_index",
+        "_joins",
+        "_open",
+        "_outlet",
+        "_port_sources",
+        "_process",
+        "_received",
+        "_sequence",
+        "_stage",
+        "_waited_ns",
+        "calls",
+        "chooses",
+        "completed",
+        "concurrency",
+        "context",
+        "initialized",
+        "is_leaf",
+        "node_id",
+        "operator",
+        "origin",
+        "outlets",
+    )
 
     def __init__(
         self, node_id: str, operator: Operator, stage: Stage, outlet_ports: Mapping[str, str]
@@ -290,7 +215,7 @@ class OperatorAdapter:
                 origin = origin.with_metadata(payload.origin.metadata)
             payload = payload.payload
         if type(payload) not in PAYLOAD_TYPES:
-            self._fail(TypeError(_not_an_output(payload)), self._doing)
+            self._fail(TypeError(not_an_output(payload)), self._doing)
             return
         index = self._index
         self._index = index + 1
@@ -323,7 +248,7 @@ class OperatorAdapter:
                 result.close()
             self._fail(TypeError(self._not_awaited()), self._doing)
         elif not isinstance(result, Iterable) or isinstance(result, NOT_OUTPUTS):
-            self._fail(TypeError(_not_an_output(result)), self._doing)
+            self._fail(TypeError(not_an_output(result)), self._doing)
         else:
             try:
                 iterator = iter(result)
@@ -378,8 +303,7 @@ class OperatorAdapter:
 
     def resume(self) -> None:
         """Go on with the suspended iterator, then with what waited behind it."""
-        if self._open is None:
-            return
+        assert self._open is not None
         iterator, pulled, ticket = self._open
         self._open = None
         self._stage.ticket = ticket
@@ -391,7 +315,7 @@ class OperatorAdapter:
             if isinstance(packet, Packet):
                 self.on_next(packet)
             else:
-                self._take(packet, _origin_of(packet))
+                self._take(packet, origin_of(packet))
             ticket.settle_one()
 
     @property
@@ -402,13 +326,11 @@ class OperatorAdapter:
 
     @property
     def call_is_ready(self) -> bool:
-        """Whether the oldest call has something to take."""
-        if self._open is not None or not self.calls:
-            return False
+        """Whether the oldest call has something to take; asked while there is one."""
         head = self.calls[0]
         return head.done or bool(head.items)
 
-    def begin_call(self, packet: Packet | Mapping[str, Packet] | None) -> None:
+    def begin_call(self, packet: Packet | Mapping[str, Packet]) -> None:
         """Open a call; it starts as soon as fewer than `concurrency` run."""
         call = Call(packet, self._stage.ticket)
         call.ticket.pending += 1
@@ -564,7 +486,7 @@ class OperatorAdapter:
         """Forget what is older than the stage's generation: iterators, calls, held state."""
         self.abandon()
         if self.origin is not None:
-            self.origin = _renewed(self.origin, self._stage.generation)
+            self.origin = self.origin.with_generation(self._stage.generation)
         try:
             self.operator.reset(self.context)
         except OPERATOR_ERRORS as error:
@@ -614,7 +536,10 @@ class OperatorAdapter:
 class SyncAdapter(OperatorAdapter):
     """A node whose process is synchronous."""
 
+    __slots__ = ()
+
     def on_next(self, packet: Packet) -> None:
+        """Take one packet; never raises."""
         if self._open is not None or self._joins:
             self._take({packet.port: packet} if self._joins else packet, packet.origin)
             return
@@ -653,13 +578,22 @@ class SyncAdapter(OperatorAdapter):
         self._index = index + 1
         self._emitted += 1
         outlet = self._outlet
-        outlet.push(Packet(payload, outlet.source, outlet.port, index, origin))
+        made = _new_object(Packet)  # measured: 0.05 µs less than a call of Packet's __init__
+        made.payload = payload
+        made.source = outlet.source
+        made.port = outlet.port
+        made.index = index
+        made.origin = origin
+        outlet.push(made)
 
 
 class AsyncAdapter(OperatorAdapter):
     """A node whose process is a coroutine or an asynchronous generator; it begins a stage."""
 
+    __slots__ = ()
+
     def on_next(self, packet: Packet) -> None:
+        """Take one packet; never raises."""
         self._received += 1
         self.begin_call({packet.port: packet} if self._joins else packet)
 
@@ -667,24 +601,6 @@ class AsyncAdapter(OperatorAdapter):
         del origin  # each call carries its packet
         self._received += 1 if type(packet) is Packet else len(packet)  # type: ignore[arg-type]
         self.begin_call(packet)
-
-
-class PortInlet:
-    """Connects an outlet to one input port of a node."""
-
-    __slots__ = ("_adapter", "_port", "on_next")
-
-    def __init__(self, adapter: OperatorAdapter, port: str, *, restamps: bool) -> None:
-        self._adapter = adapter
-        self._port = port
-        self.on_next: Callable[[Packet], None] = self._restamp if restamps else adapter.on_next
-
-    def _restamp(self, packet: Packet) -> None:
-        self._adapter.on_next(packet.to_port(self._port))
-
-    def on_completed(self) -> None:
-        """One source of the port has ended."""
-        self._adapter.end_of(self._port)
 
 
 def make_adapter(
@@ -696,36 +612,3 @@ def make_adapter(
     if cls is None:
         cls = SyncAdapter if process_kind(operator_class) == "sync" else AsyncAdapter
     return cls(node_id, operator, stage, outlet_ports)
-
-
-def _origin_of(packet: Packet | Mapping[str, Packet]) -> Origin:
-    """The origin of a packet, or the one that all members of a group share."""
-    if isinstance(packet, Packet):
-        return packet.origin
-    return next(iter(packet.values())).origin
-
-
-def _renewed(origin: Origin, generation: int) -> Origin:
-    """The same lineage in another generation."""
-    return Origin(
-        origin.session_id,
-        origin.sequence,
-        origin.timestamp_ns,
-        origin.ingress_ns,
-        generation,
-        origin.flags,
-        origin.metadata,
-    )
-
-
-def _not_an_output(value: Any) -> str:
-    hint = {
-        str: "return Text(...)",
-        bytes: "return Binary(...)",
-        dict: "return Json(...)",
-        np.ndarray: "return Audio(samples, sample_rate)",
-    }.get(
-        type(value),
-        "return a payload, a Packet, ctx.to(port, payload), an iterable of these, or None",
-    )
-    return f"{type(value).__name__} is not a payload: {hint}"

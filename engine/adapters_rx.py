@@ -102,7 +102,9 @@ class RxAdapter(OperatorAdapter):
 
     def _on_output(self, output: Output) -> None:
         if self._stage.running:
+            started = self._clock()
             super().take_posted(output)
+            self._busy_ns -= self._clock() - started  # those behind were busy, not the chain
         else:
             self._stage.post(self, output)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.adapters import make_adapter
 from engine.registry import resolve
-from engine.stage import Entry, Exit
+from engine.stage_ends import Entry, Exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

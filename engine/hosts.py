@@ -109,7 +109,7 @@ class AsyncioHost:
         try:
             more = stage.run()
             stage.flush()
-        except Exception as error:  # ours, not an operator's; a stage that stalls would be worse
+        except (Exception, asyncio.CancelledError) as error:  # or it would stall in silence
             logger.exception("turn_raised", extra={"stage": stage.id})
             stage.fail(RemoteMediaError(f"stage {stage.id!r} broke: {error!r}", stage=stage.id))
             return

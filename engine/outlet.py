@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
+    from engine.adapters import OperatorAdapter
     from engine.packet import Packet, Source
 
 
@@ -89,3 +90,21 @@ class Outlet(Observable["Packet"]):
             return Disposable()
         self.connect(observer)
         return Disposable(lambda: self.disconnect(observer))
+
+
+class PortInlet:
+    """Connects an outlet to one input port of a node."""
+
+    __slots__ = ("_adapter", "_port", "on_next")
+
+    def __init__(self, adapter: OperatorAdapter, port: str, *, restamps: bool) -> None:
+        self._adapter = adapter
+        self._port = port
+        self.on_next: Callable[[Packet], None] = self._restamp if restamps else adapter.on_next
+
+    def _restamp(self, packet: Packet) -> None:
+        self._adapter.on_next(packet.to_port(self._port))
+
+    def on_completed(self) -> None:
+        """One source of the port has ended."""
+        self._adapter.end_of(self._port)

@@ -84,6 +84,18 @@ class Origin:
         self.flags = flags
         self.metadata = metadata
 
+    def with_generation(self, generation: int) -> Origin:
+        """A copy that belongs to another generation."""
+        return Origin(
+            self.session_id,
+            self.sequence,
+            self.timestamp_ns,
+            self.ingress_ns,
+            generation,
+            self.flags,
+            self.metadata,
+        )
+
     def with_metadata(self, metadata: Mapping[str, str]) -> Origin:
         """A copy that carries other metadata."""
         return Origin(

@@ -124,7 +124,7 @@ class Audio:
     @property
     def duration_ns(self) -> int:
         """Length in nanoseconds."""
-        return self.frames * 1_000_000_000 // self.sample_rate
+        return len(self.samples) * 1_000_000_000 // self.sample_rate
 
     def mono(self) -> npt.NDArray[np.float32]:
         """The mean of the channels as float32 of shape (frames,); a read-only view if possible."""
@@ -211,3 +211,17 @@ def payload_bytes(payload: Payload) -> int:
     if type(payload) is Binary:
         return len(payload.data)
     return 0
+
+
+def not_an_output(value: Any) -> str:
+    """What to say of a value that an operator handed out and that is no payload."""
+    hint = {
+        str: "return Text(...)",
+        bytes: "return Binary(...)",
+        dict: "return Json(...)",
+        np.ndarray: "return Audio(samples, sample_rate)",
+    }.get(
+        type(value),
+        "return a payload, a Packet, ctx.to(port, payload), an iterable of these, or None",
+    )
+    return f"{type(value).__name__} is not a payload: {hint}"

@@ -65,19 +65,21 @@ class Segment:
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         try:
             self.size_bytes = os.fstat(fd).st_size
-            self._map = mmap.mmap(fd, self.size_bytes, mmap.MAP_SHARED, protection)
+            mapping = mmap.mmap(fd, self.size_bytes, mmap.MAP_SHARED, protection)
         except (OSError, ValueError) as error:
             raise EdgeError(f"cannot map shared memory: {error}") from error
-        self.view = memoryview(self._map)
+        self.view = memoryview(mapping)
+        self._map: mmap.mmap | None = mapping
         self._removes = True
 
     def give_back(self, start: int, length_bytes: int) -> bool:
         """Return whole pages to the system; they read as zeros afterwards. False: it cannot."""
-        if self._removes:
-            try:
-                self._map.madvise(mmap.MADV_REMOVE, start, length_bytes)
-            except OSError:
-                self._removes = False
+        if self._map is None or not self._removes:
+            return False
+        try:
+            self._map.madvise(mmap.MADV_REMOVE, start, length_bytes)
+        except OSError:
+            self._removes = False
         return self._removes
 
     def close(self) -> None:
@@ -85,6 +87,8 @@ class Segment:
 
         The mapping keeps a descriptor of its own open until then.
         """
+        mapping, self._map = self._map, None
         with contextlib.suppress(BufferError):
             self.view.release()
-            self._map.close()
+            if mapping is not None:
+                mapping.close()

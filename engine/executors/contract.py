@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from engine.errors import RemoteMediaError
+    from engine.observe.statistics import StageStatistics
     from engine.plan import StagePlan
-    from engine.stage import StageStatistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from engine.edges.contract import EdgeReceiver, EdgeSender
     from engine.executors.contract import StageOwner
+    from engine.observe.statistics import StageStatistics
     from engine.plan import EdgePlan, StagePlan
-    from engine.stage import StageStatistics
 
 
 class LocalStage:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import SpawnError, StartupError
 from engine.executors.contract import Progress
-from engine.stage import NodeStatistics, StageStatistics
+from engine.observe.statistics import NodeStatistics, StageStatistics
 from engine.workers.notices import (
     ExitedNotice,
     FailedNotice,

@@ -89,14 +89,8 @@ class Ingress:
         if not self.sender.try_send(item):
             return False
         self._sequence += 1
-        if isinstance(item, Packet):
-            self._follow_time(item)
-        else:
-            for packet in item:
-                self._follow_time(packet)
+        for packet in (item,) if isinstance(item, Packet) else item:
+            payload = packet.payload
+            if type(payload) is Audio:
+                self._audio_end_ns = packet.origin.timestamp_ns + payload.duration_ns
         return True
-
-    def _follow_time(self, packet: Packet) -> None:
-        payload = packet.payload
-        if type(payload) is Audio:
-            self._audio_end_ns = packet.origin.timestamp_ns + payload.duration_ns

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from engine.errors import EdgeClosedError, MediaError, NodeError, UsageError
 from engine.executors.local import LocalStage
+from engine.observe.statistics import SessionStatistics
 from engine.packet import NO_METADATA, Group, Item, Packet
 from engine.payloads import PAYLOAD_TYPES, Payload
 from engine.session.exits import Exits
 from engine.session.ingress import Ingress
 from engine.session.state import Phase, SessionState
-from engine.session.statistics import SessionStatistics
 from engine.session.wiring import SESSION, Wiring
 
 if TYPE_CHECKING:
@@ -217,13 +217,14 @@ class Session:
         sending.add_done_callback(lambda _: self._notify())
         try:
             while True:
-                if sending.done() and not sending.cancelled() and sending.exception() is not None:
-                    self._raise_failure()
-                    await sending
                 packet = self.receive_nowait()
                 if packet is not None:
                     yield packet
-                elif self._is_over():
+                    continue
+                if sending.done() and not sending.cancelled() and sending.exception() is not None:
+                    self._raise_failure()
+                    await sending
+                if self._is_over():
                     break
                 else:
                     await self._wait_changed()
@@ -380,7 +381,7 @@ class Session:
                     raise UsageError(f"inputs must be an iterable of payloads, not one {kind}")
                 for item in inputs:
                     ingress, packet = self._stamp(item)
-                    if not self._send_nowait(ingress, packet):
+                    if not self._send_nowait(ingress, packet):  # saves a coroutine per packet
                         await self._send(ingress, packet)
         except EdgeClosedError:
             # A pipeline that takes only so much finishes early; the rest of the input has no taker.
@@ -392,7 +393,9 @@ class Session:
         node: str | None = None
         if isinstance(item, tuple):
             node, item = item
-        ingress = self._ingress_of(node)
+        ingress = self._only_ingress
+        if ingress is None or node is not None:
+            ingress = self._ingress_of(node)
         return ingress, ingress.stamp(item, None, None, self.generation, NO_METADATA)
 
     async def _wait_changed(self) -> None:

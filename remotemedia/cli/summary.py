@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from engine.stage import NodeStatistics
+from engine.observe.statistics import NodeStatistics
 
 if TYPE_CHECKING:
+    from engine.observe.statistics import SessionStatistics
     from engine.plan import Plan
-    from engine.session.statistics import SessionStatistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,17 @@ def test_what_is_no_output_is_the_nodes_error(name, method):
         raise error
 
 
+def test_packets_in_a_list_keep_the_metadata_they_were_given():
+    def process(packet, ctx):
+        return [packet, packet.with_payload(packet.payload, {"part": "2"})]
+
+    bench = StageBench({"a": operator(process)})
+    bench.feed(Text("x"), metadata={"part": "1"})
+    bench.run()
+    assert [packet.metadata["part"] for packet in bench.sink().packets] == ["1", "2"]
+    assert bench.sink().lineage == [(0, 0), (0, 1)]
+
+
 def test_a_packet_with_no_payload_in_it_is_the_nodes_error():
     def process(packet, ctx):
         return packet.with_payload("hello")
@@ -373,14 +384,24 @@ def test_a_node_that_joins_waits_behind_its_own_iterator():
         "s": repeat(2),
         "a": operator(process, inputs=("left", "right"), joins=True),
     }
-    bench = StageBench(nodes, [("s", "a.left")], capacity=1)
+    bench = StageBench(nodes, [("s", "a.left"), ("s", "a.right")], capacity=1)
     bench.sink().withholding = True
     bench.feed(Text("x"))
-    for _ in range(8):
+    for _ in range(9):
         bench.run()
         bench.sink().release()
-    assert bench.values == ["x.00", "x.01", "x.10", "x.11"]
+    assert bench.values == ["x.00", "x.01"] * 2 + ["x.10", "x.11"] * 2
     assert bench.settled
+
+
+def test_an_error_of_a_node_that_joins_is_its_own():
+    def process(group, ctx):
+        raise ValueError(str(sorted(group)))
+
+    bench = StageBench({"a": operator(process, inputs=("left", "right"), joins=True)})
+    bench.feed_group(left=Text("l"), right=Text("r"))
+    bench.run()
+    assert "['left', 'right']" in failed(bench, "a", "process").message
 
 
 class Pair(Operator):

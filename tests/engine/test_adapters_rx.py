@@ -10,6 +10,7 @@ from reactivex.scheduler import NewThreadScheduler
 from engine.adapters_rx import RxOperator
 from engine.errors import NodeError
 from engine.payloads import Text
+from engine.stage import Stage
 from engine.testing import StageBench
 from tests.engine.stage_helpers import operator, repeat, tagged, texts, virtual
 
@@ -284,8 +285,7 @@ def test_a_packet_that_a_chain_holds_is_consumed():
     assert bench.values == ["0", "1", "2", "3", "4"]
 
 
-def test_what_a_chain_emits_from_another_thread_is_posted():
-    before = set(threading.enumerate())
+def test_what_a_chain_emits_from_another_thread_is_posted(monkeypatch):
     threads = []
 
     def watch(packet, ctx):
@@ -293,11 +293,19 @@ def test_what_a_chain_emits_from_another_thread_is_posted():
         return packet
 
     bench = StageBench({"a": rx(ops.observe_on(NewThreadScheduler())), "b": operator(watch)})
+    posts = threading.Semaphore(0)
+    post = Stage.post
+
+    def counting(stage, adapter, output):
+        post(stage, adapter, output)
+        posts.release()
+
+    monkeypatch.setattr(Stage, "post", counting)
     bench.feed(*texts(3))
     bench.finish()
     bench.run()
-    while others := set(threading.enumerate()) - before:
-        others.pop().join(10)
+    for _ in range(4):  # three packets and the end
+        assert posts.acquire(timeout=10)
     bench.run()
     assert bench.values == ["0", "1", "2"]
     assert set(threads) == {threading.current_thread()}
@@ -326,6 +334,21 @@ async def test_a_chain_runs_on_a_loop_as_well():
     bench.finish()
     await bench.joined()
     assert bench.stage.done
+
+
+def test_a_chain_is_not_charged_for_those_behind_it():
+    def slow(packet, ctx):
+        bench.clock.spend(0.5)
+
+    def quick(packet):
+        bench.clock.spend(0.1)
+        return packet
+
+    bench = StageBench({"a": rx(ops.map(quick), ops.delay(1.0)), "b": operator(slow)})
+    fed(bench, "x", 1, "y", 1)
+    nodes = bench.stage.statistics().nodes
+    assert (nodes["a"].received, nodes["a"].emitted) == (2, 2)
+    assert (nodes["a"].busy_ns, nodes["b"].busy_ns) == (200_000_000, 1_000_000_000)
 
 
 # --------------------------------------------------------------------------------- errors

@@ -8,6 +8,7 @@ import pytest
 
 from engine.hosts import AsyncioGate, AsyncioHost
 from engine.payloads import Text
+from engine.stage import Stage
 from engine.testing import StageBench, VirtualLoop
 from tests.engine.stage_helpers import operator, repeat, texts, virtual
 
@@ -85,18 +86,18 @@ async def test_nothing_runs_before_the_start():
 
 
 @virtual
-async def test_wakes_are_one_turn():
+async def test_wakes_are_one_turn(monkeypatch):
     bench = StageBench({"a": operator()})
     await asyncio.sleep(1)
     runs = 0
-    run = bench.stage.run
+    run = Stage.run
 
-    def counting():
+    def counting(stage):
         nonlocal runs
         runs += 1
-        return run()
+        return run(stage)
 
-    bench.stage.run = counting
+    monkeypatch.setattr(Stage, "run", counting)
     for _ in range(5):
         bench.host.wake()
     await asyncio.sleep(1)
@@ -121,15 +122,31 @@ async def test_a_timer_wakes_the_stage_when_it_is_due():
     await bench.joined()
 
 
+def arm_a_timer(packet, ctx):
+    ctx.call_later(60, list)
+
+
 @virtual
 async def test_a_finished_stage_leaves_no_timer_behind():
     loop = asyncio.get_running_loop()
-    bench = StageBench({"a": operator(lambda packet, ctx: ctx.call_later(60, list))})
+    bench = StageBench({"a": operator(arm_a_timer)})
     bench.feed(Text("go"))
     await asyncio.sleep(1)
     bench.finish()
     await bench.joined()
+    assert bench.stage.error is None
     assert not [handle for handle in loop._scheduled if not handle.cancelled()]
+
+
+@virtual
+async def test_a_cancelled_stage_leaves_no_timer_behind():
+    loop = asyncio.get_running_loop()
+    bench = StageBench({"a": operator(arm_a_timer)})
+    bench.feed(Text("go"))
+    await asyncio.sleep(1)
+    bench.stage.cancel()
+    assert not [handle for handle in loop._scheduled if not handle.cancelled()]
+    await bench.joined()
 
 
 @virtual
@@ -193,12 +210,12 @@ def test_time_is_the_monotonic_clock_or_a_virtual_loops_own():
 
 
 @virtual
-async def test_a_turn_that_breaks_fails_the_stage_instead_of_stalling_it(caplog):
-    def broken():
+async def test_a_turn_that_breaks_fails_the_stage_instead_of_stalling_it(caplog, monkeypatch):
+    def broken(stage):
         raise RuntimeError("our own mistake")
 
     bench = StageBench({"a": operator()})
-    bench.stage.run = broken
+    monkeypatch.setattr(Stage, "run", broken)
     bench.feed(Text("x"))
     await bench.joined()
     assert bench.stage.error.message == "stage 'stage' broke: RuntimeError('our own mistake')"

@@ -111,6 +111,13 @@ def test_a_target_that_is_no_operator_says_why(target, message):
     assert caught.value.context == {"target": target}
 
 
+def test_a_module_that_raises_says_what(tmp_path, monkeypatch):
+    (tmp_path / "raises_at_once.py").write_text("raise ValueError('no luck')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match="importing 'raises_at_once' raised ValueError: no luck"):
+        resolve("raises_at_once:X")
+
+
 def test_a_missing_dependency_is_named(tmp_path, monkeypatch):
     (tmp_path / "needs_something.py").write_text("import something_nobody_has\n")
     monkeypatch.syspath_prepend(tmp_path)

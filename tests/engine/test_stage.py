@@ -235,6 +235,18 @@ def test_a_full_edge_does_not_hold_up_another():
     assert bench.settled
 
 
+def test_an_edge_that_has_ended_holds_up_no_generator():
+    nodes = {"a": operator(), "b": operator(flush=lambda ctx: iter(texts(3)))}
+    bench = StageBench(nodes, outputs=["a", "b"], capacity=1)
+    bench.sink("a").withholding = True
+    bench.feed(Text("x"))
+    bench.finish()
+    bench.run()
+    assert bench.sink("a").ended
+    assert bench.sink("a").held == 1
+    assert bench.sink("b").values == ["x", "0", "1", "2"]
+
+
 def test_nested_generators_go_depth_first_with_one_credit():
     nodes = {"a": repeat(2, "generator"), "b": repeat(2, "list"), "c": repeat(2, "generator")}
     bench = StageBench(nodes, capacity=1)
@@ -1079,6 +1091,24 @@ def test_a_cancel_at_any_point_returns_all_credits_and_closes_all(kind, turns, c
     assert bench.host.finished_count == 1
     assert bench.stage.words[1] == 1
     assert bench.stage.error is None
+
+
+@pytest.mark.parametrize("stop", ["cancel", "interrupt"])
+def test_what_waits_behind_a_suspended_iterator_gives_its_credit_back(stop):
+    nodes = {"a": operator(), "b": tagged("b"), "c": tagged("c"), "d": repeat(9, "generator")}
+    links = [("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]
+    bench = StageBench(nodes, links, capacity=1)
+    bench.sink().withholding = True
+    bench.feed(Text("x"))
+    bench.run()
+    assert in_flight(bench) == 1
+    if stop == "cancel":
+        bench.stage.cancel()
+    else:
+        interrupt(bench)
+        bench.run()
+    edge = bench._feeder(None).edge
+    assert edge._credits == edge.capacity
 
 
 def test_a_cancel_from_within_an_operator_closes_its_generator():

@@ -1,4 +1,7 @@
-"""What a session, its stages and its edges have counted. Pure."""
+"""What a session, its stages and its nodes have counted; snapshots.
+
+Pure: no I/O, no clock. An edge's own counts are in `engine.edges.contract`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,32 @@ if TYPE_CHECKING:
 
     from engine.edges.contract import EdgeStatistics
     from engine.executors.contract import RunningStage
-    from engine.stage import NodeStatistics, StageStatistics
+
+
+@dataclass(slots=True)
+class NodeStatistics:
+    """What a node has done so far.
+
+    Attributes:
+        received: packets taken (a group counts its members).
+        emitted: packets handed out.
+        busy_ns: time inside the operator's synchronous code.
+        waited_ns: time its asynchronous calls were open.
+    """
+
+    received: int = 0
+    emitted: int = 0
+    busy_ns: int = 0
+    waited_ns: int = 0
+
+
+@dataclass(slots=True)
+class StageStatistics:
+    """A snapshot of a stage's counts, by node and by edge."""
+
+    turns: int = 0
+    paused_ns: int = 0
+    nodes: dict[str, NodeStatistics] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

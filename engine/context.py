@@ -1,0 +1,73 @@
+"""What an operator sees of its stage.
+
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.errors import UsageError
+from engine.operator import Emission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from engine.adapters import OperatorAdapter
+    from engine.operator import Output
+    from engine.packet import Packet
+    from engine.payloads import Payload
+    from engine.stage import Stage
+
+
+class NodeContext:
+    """The context an operator sees, see `engine.operator.Context`."""
+
+    def __init__(self, adapter: OperatorAdapter, stage: Stage) -> None:
+        self.node_id = adapter.node_id
+        self.session_id = stage.session_id
+        self.logger = logging.getLogger(f"remotemedia.node.{adapter.node_id}")
+        #: Set by whoever initializes the operator: (node_id, fraction, message).
+        self.on_progress: Callable[[str, float, str], None] | None = None
+        #: Set by whoever compiles the stage: a writable array in the outgoing arena, or None.
+        self.reserve: Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any] | None] | None = (
+            None
+        )
+        self._adapter = adapter
+        self._stage = stage
+
+    @property
+    def cancelled(self) -> bool:
+        words = self._stage.words
+        return bool(words[1]) or words[0] > self._stage.generation
+
+    def to(self, port: str, payload: Payload | Packet) -> Emission:
+        if port not in self._adapter.outlets:
+            known = ", ".join(self._adapter.outlets) or "none"
+            raise UsageError(f"node {self.node_id!r} has no output port {port!r}; it has: {known}")
+        return Emission(port, payload)
+
+    def emit(self, output: Output) -> None:
+        if self._stage.running:
+            self._adapter.take_posted(output)
+        else:
+            self._stage.post(self._adapter, output)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._stage.call_later(self._adapter, round(delay_s * 1e9), callback)
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        if self.on_progress is not None:
+            self.on_progress(self.node_id, min(1.0, max(0.0, float(fraction))), message)
+
+    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        if self.reserve is not None:
+            reserved = self.reserve(shape, dtype)
+            if reserved is not None:
+                return reserved
+        return np.empty(shape, dtype)

@@ -1,0 +1,1 @@
+"""What a running plan shows of itself: counts, and later hooks."""
