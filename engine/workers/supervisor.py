@@ -197,6 +197,7 @@ class Supervisor:
     def __init__(self, limits: WorkerLimits, now_ns: int) -> None:
         self.state = WorkerState.SPAWNED
         self.pid = 0
+        self._ready_early = False
         self.exited = False
         self._limits = limits
         self._init_deadline_ns = now_ns + limits.init_timeout_ns
@@ -308,6 +309,9 @@ class Supervisor:
     def _ready(self, now_ns: int) -> None:
         if self.state not in (WorkerState.SPAWNED, WorkerState.IMPORTING, WorkerState.INITIALIZING):
             return
+        if not self.pid:  # the zygote's reply comes by another socket; who is ready has a pid
+            self._ready_early = True
+            return
         self.state = WorkerState.READY
         self._silent_ns = None
         self._ping_ns = now_ns + self._limits.hang_timeout_ns // 3
@@ -336,6 +340,8 @@ class Supervisor:
         if self.state is WorkerState.SPAWNED:
             self.state = WorkerState.IMPORTING
             self._heard(now_ns)
+        if self._ready_early:
+            self._ready(now_ns)
 
     def _stop(self, now_ns: int) -> None:
         if self._rungs is not None:

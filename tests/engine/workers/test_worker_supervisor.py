@@ -126,9 +126,9 @@ def test_a_life_without_trouble():
 
 def test_words_quicker_than_the_spawn_reply():
     life = Life()
-    life.feed(ReadyEvent())
-    assert life.state is WorkerState.READY
+    assert life.feed(ReadyEvent()) == []  # who is said to be ready has a pid
     life.feed(SpawnReplyEvent(1, 77))
+    assert life.commands == [NotifyCommand(ReadyNotice())]
     assert life.state is WorkerState.READY
     assert life.supervisor.pid == 77
     life.feed(ReadyEvent())
