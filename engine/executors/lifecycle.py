@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,9 @@ async def initialize_operators(
         adapter.initialized = True
         try:
             await adapter.operator.initialize(adapter.context)
-        except OPERATOR_ERRORS as error:
+        except (*OPERATOR_ERRORS, asyncio.CancelledError) as error:
+            if _is_cancelled(error):
+                raise
             raise NodeError.of(adapter.node_id, error, during="initialize") from error
         report(adapter.node_id, "ready", 1.0, "")
 
@@ -50,5 +53,14 @@ async def cleanup_operators(stage: Stage) -> None:
         adapter.initialized = False
         try:
             await adapter.operator.cleanup()
-        except OPERATOR_ERRORS:
+        except (*OPERATOR_ERRORS, asyncio.CancelledError) as error:
+            if _is_cancelled(error):
+                raise
             logger.warning("cleanup_raised", extra={"node_id": adapter.node_id}, exc_info=True)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether it was us who were cancelled, and not something an operator waited for."""
+    task = asyncio.current_task()
+    cancelled = isinstance(error, asyncio.CancelledError)
+    return cancelled and task is not None and task.cancelling() > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from engine.compile import compile_stage, make_operators
@@ -15,10 +16,13 @@ from engine.stage import Stage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.config import Settings
     from engine.edges.contract import EdgeReceiver, EdgeSender
     from engine.executors.contract import StageOwner
     from engine.observe.statistics import StageStatistics
     from engine.plan import EdgePlan, StagePlan
+
+logger = logging.getLogger("remotemedia.session")
 
 
 class LocalStage:
@@ -31,7 +35,7 @@ class LocalStage:
         owner: StageOwner,
         receivers: Sequence[tuple[EdgePlan, EdgeReceiver]],
         senders: Sequence[tuple[EdgePlan, EdgeSender]],
-        init_timeout_s: float,
+        settings: Settings,
     ) -> None:
         """Make the operators and wire them; nothing runs yet.
 
@@ -41,12 +45,14 @@ class LocalStage:
             owner: who it reports to.
             receivers: its in edges.
             senders: its out edges.
-            init_timeout_s: bound on all its operators' initialize together.
+            settings: the session's.
         """
         self.plan = plan
         self.pid = 0
         self._owner = owner
-        self._init_timeout_s = init_timeout_s
+        #: Bound on all its operators' initialize together.
+        self._init_timeout_s = settings.init_timeout_s
+        self._cleanup_grace_s = settings.cleanup_grace_s
         self._host = AsyncioHost(self._on_finished)
         self._step = ""
         self._cleaning: asyncio.Task[None] | None = None
@@ -94,5 +100,18 @@ class LocalStage:
             self._owner.stage_finished(self)
 
     async def _clean_up(self) -> None:
+        work = asyncio.create_task(self._join_and_clean_up())
+        # Not asyncio.timeout: a coroutine that takes no notice of being cancelled would hold it.
+        _, late = await asyncio.wait([work], timeout=self._cleanup_grace_s)
+        if late:
+            work.cancel()
+            logger.error(
+                "stage_not_cleaned_up: stage %s did not end within %g s and is left to itself",
+                self.plan.id,
+                self._cleanup_grace_s,
+                extra={"stage": self.plan.id},
+            )
+
+    async def _join_and_clean_up(self) -> None:
         await self._host.join()
         await cleanup_operators(self.stage)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import sys
+import weakref
 from typing import TYPE_CHECKING
 
 from engine.errors import SpawnError, StartupError
@@ -22,6 +23,8 @@ from engine.workers.notices import (
 from engine.workers.service import WorkerHandle, WorkerService, WorkerSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.config import Settings
     from engine.errors import RemoteMediaError
     from engine.executors.contract import StageOwner
@@ -109,7 +112,7 @@ class ProcessStage:
                 cleanup_grace_s=settings.cleanup_grace_s,
                 process_timeout_ms=min(timeouts, default=None),
             ),
-            self._notify,
+            _notifier(self._loop, self._take),
         )
         self._wiring.hand_over(self.plan)
 
@@ -142,13 +145,6 @@ class ProcessStage:
     def statistics(self) -> StageStatistics:
         return self._statistics
 
-    def _notify(self, notice: WorkerNotice) -> None:
-        """On the service's thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._take, notice)
-        except RuntimeError:  # the session's loop is closed; the ladder goes on without it
-            logger.debug("notice_after_close", extra={"stage": self.plan.id})
-
     def _take(self, notice: WorkerNotice) -> None:
         match notice:
             case ProgressNotice():
@@ -172,7 +168,7 @@ class ProcessStage:
                 self._exited.set()
 
     def _fail(self, error: RemoteMediaError) -> None:
-        if self._failed:
+        if self._failed or self._finished:
             return
         self._failed = True
         if self._ready.done():
@@ -181,6 +177,30 @@ class ProcessStage:
             self._ready.set_exception(error)
             # A start that was cancelled meanwhile never asks for it.
             self._ready.exception()
+
+
+def _notifier(
+    loop: asyncio.AbstractEventLoop, take: Callable[[WorkerNotice], None]
+) -> Callable[[WorkerNotice], None]:
+    """What the service calls on its thread: hands a notice to a method, on its loop.
+
+    The service may hold on to it for a while after the worker's end; by a weak reference it keeps
+    neither the session alive by that, nor its error, nor the packets in the error's frames.
+    """
+    taker = weakref.WeakMethod(take)
+
+    def deliver(notice: WorkerNotice) -> None:
+        method = taker()
+        if method is not None:
+            method(notice)
+
+    def notify(notice: WorkerNotice) -> None:
+        try:
+            loop.call_soon_threadsafe(deliver, notice)
+        except RuntimeError:  # the session's loop is closed; the ladder goes on without it
+            logger.debug("notice_after_close")
+
+    return notify
 
 
 def _statistics(data: dict[str, object]) -> StageStatistics:

@@ -65,6 +65,11 @@ class Exits:
             (receiver.error for receiver in self._receivers if receiver.error is not None), None
         )
 
+    def close(self) -> None:
+        """Leave: what is queued and what comes later is dropped. A second call does nothing."""
+        for receiver in self._receivers:
+            receiver.close()
+
     def flush(self) -> None:
         """Send back the credits collected so far."""
         for receiver in self._receivers:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
-from engine.packet import DEFAULT_INPUT, Origin, Packet
+from engine.packet import DEFAULT_INPUT, Group, Origin, Packet
 from engine.payloads import PAYLOAD_TYPES, Audio
 from engine.session.wiring import INGRESS
 
@@ -78,6 +78,39 @@ class Ingress:
             self._session_id, self._sequence, timestamp_ns, now_ns, generation, 0, metadata
         )
         return Packet(payload, INGRESS, port, 0, origin)
+
+    def stamp_group(
+        self,
+        payloads: Mapping[str, Payload],
+        timestamp_ns: int | None,
+        generation: int,
+        metadata: Mapping[str, str],
+    ) -> Group:
+        """Make a group with the next sequence, its members in the node's port order.
+
+        Args:
+            payloads: input port → payload, at least one.
+            timestamp_ns: media time of all; None: as in `stamp`, that of audio if some is.
+            generation: the session's.
+            metadata: strings that travel with each.
+
+        Raises:
+            UsageError: one is no payload, there is no such port, or there are none.
+        """
+        stamped = {
+            port: self.stamp(payload, port, timestamp_ns, generation, metadata)
+            for port, payload in payloads.items()
+        }
+        if not stamped:
+            raise UsageError("a group needs at least one payload")
+        packets = [stamped[port] for port in self.ports if port in stamped]
+        lead = next((packet for packet in packets if type(packet.payload) is Audio), packets[0])
+        return Group(
+            {
+                packet.port: Packet(packet.payload, INGRESS, packet.port, 0, lead.origin)
+                for packet in packets
+            }
+        )
 
     def try_send(self, item: Item) -> bool:
         """Send an item that was stamped here; False: no credit.

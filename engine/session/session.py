@@ -12,10 +12,10 @@ import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from engine.errors import EdgeClosedError, MediaError, NodeError, UsageError
+from engine.errors import EdgeClosedError, MediaError, NodeError, StartupError, UsageError
 from engine.executors.local import LocalStage
 from engine.observe.statistics import SessionStatistics
-from engine.packet import NO_METADATA, Group, Item, Packet
+from engine.packet import NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES, Payload
 from engine.session.exits import Exits
 from engine.session.ingress import Ingress
@@ -64,6 +64,7 @@ class Session:
         self._changed: asyncio.Event | None = None
         self._flush_scheduled = False
         self._cause_timer: asyncio.TimerHandle | None = None
+        self._starting: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
 
     # --- lifecycle --------------------------------------------------------------------------------
@@ -84,8 +85,9 @@ class Session:
         """Start every stage and wait until all operators are initialized.
 
         Raises:
-            StartupError: a worker could not be started, or initialize took too long.
-            NodeError: an operator's initialize raised.
+            StartupError: a worker could not be started, initialize took too long, or the session
+                was ended meanwhile.
+            NodeError: an operator's initialize raised, or a worker died.
             UsageError: it was started before.
 
         On an error, and when cancelled, everything that was started is ended again.
@@ -95,16 +97,18 @@ class Session:
         try:
             self._make()
             async with asyncio.TaskGroup() as group:
-                for stage in self._stages:
-                    group.create_task(stage.start())
+                self._starting = [group.create_task(stage.start()) for stage in self._stages]
         except BaseExceptionGroup as errors:
             await self.aclose()
-            cause = _first_cause(errors)
+            cause = self._state.error or _first_cause(errors)
             raise cause from cause.__cause__  # not from the group, which says no more
         except BaseException:
             await self.aclose()
             raise
-        self._state.ready()
+        if not self._state.ready():
+            await self.aclose()
+            self._raise_failure()
+            raise StartupError("the session was ended while it started")
         for stage in self._stages:
             stage.open()
 
@@ -117,16 +121,19 @@ class Session:
         if self._state.phase is Phase.CLOSED:
             return
         if self._closing is None:
-            self._closing = asyncio.create_task(self._close())
+            self._begin_close()
+            self._closing = asyncio.create_task(self._wait_stopped())
+            # A callback: it comes also where the loop ends before the task has begun.
+            self._closing.add_done_callback(self._finish_close)
         await asyncio.shield(self._closing)
 
     def cancel(self) -> None:
         """End at once: drop what is queued. `aclose` waits until nothing is left."""
         if self._state.phase in {Phase.RUNNING, Phase.DRAINING, Phase.STARTING}:
             self._state.stop()
-        for stage in self._stages:
-            stage.stop()
-        self._notify()
+        if self._exits is not None:
+            self._exits.close()
+        self._end_all()
 
     def kill(self) -> None:
         """Like `cancel`, without asking workers first: SIGKILL."""
@@ -186,13 +193,8 @@ class Session:
             metadata: strings that travel with each.
         """
         ingress = self._ingress_of(node)
-        if not payloads:
-            raise UsageError("a group needs at least one payload")
-        members = {
-            port: ingress.stamp(payloads[port], port, timestamp_ns, self.generation, metadata)
-            for port in (*[name for name in ingress.ports if name in payloads], *payloads)
-        }
-        return await self._send(ingress, Group(members))
+        group = ingress.stamp_group(payloads, timestamp_ns, self.generation, metadata)
+        return await self._send(ingress, group)
 
     async def end_input(self) -> None:
         """Say that nothing more will be sent: operators are flushed, the rest comes out."""
@@ -226,8 +228,7 @@ class Session:
                     await sending
                 if self._is_over():
                     break
-                else:
-                    await self._wait_changed()
+                await self._wait_changed()
             self._raise_failure()
         finally:
             sending.cancel()
@@ -260,8 +261,15 @@ class Session:
             await self._wait_changed()
 
     def receive_nowait(self) -> Packet | None:
-        """The next output, or None if there is none now."""
-        assert self._exits is not None
+        """The next output, or None if there is none now.
+
+        Raises:
+            UsageError: the session was not started.
+        """
+        if self._exits is None:
+            if self._state.phase is Phase.CREATED:
+                raise UsageError("start the session first: async with pipeline.session() as s")
+            return None
         packet = self._exits.try_receive()
         if packet is not None and not self._flush_scheduled:
             self._schedule_flush()
@@ -287,8 +295,12 @@ class Session:
 
     def stage_progress(self, progress: Progress) -> None:
         """See `engine.executors.contract.StageOwner`."""
-        if self._on_progress is not None:
+        if self._on_progress is None:
+            return
+        try:
             self._on_progress(progress)
+        except Exception:  # the caller's own; a start must not depend on it
+            logger.exception("on_progress_raised", extra={"node_id": progress.node_id})
 
     def stage_finished(self, stage: RunningStage) -> None:
         """See `engine.executors.contract.StageOwner`."""
@@ -309,7 +321,7 @@ class Session:
                 self._stages.append(self._local_stage(plan, wiring))
         receivers = [receiver for _, receiver in wiring.receivers_of(SESSION)]
         for receiver in receivers:
-            receiver.on_readable = self._on_exit_readable
+            receiver.on_readable = self._notify
         self._exits = Exits(receivers)
         for edge, sender in wiring.senders_of(SESSION):
             sender.on_credit = self._notify
@@ -338,7 +350,7 @@ class Session:
             self,
             wiring.receivers_of(plan.id),
             wiring.senders_of(plan.id),
-            self.plan.settings.init_timeout_s,
+            self.plan.settings,
         )
 
     def _ingress_of(self, node: str | None) -> Ingress:
@@ -392,6 +404,8 @@ class Session:
     def _stamp(self, item: Input) -> tuple[Ingress, Packet]:
         node: str | None = None
         if isinstance(item, tuple):
+            if len(item) != 2:  # noqa: PLR2004 - a pair
+                raise UsageError(f"an input is a payload or (node, payload), not {item!r:.100}")
             node, item = item
         ingress = self._only_ingress
         if ingress is None or node is not None:
@@ -423,17 +437,13 @@ class Session:
 
     def _is_over(self) -> bool:
         """Whether no output can come any more."""
-        assert self._exits is not None
+        if self._exits is not None and self._exits.error is not None:
+            self._part_failed("exit", self._exits.error)
         if self._state.phase in {Phase.STOPPING, Phase.CLOSED}:
             return True
         # A worker says over its lane that it has finished; the last packets come over the edges.
-        return self._state.phase is Phase.FINISHED and self._exits.ended
-
-    def _on_exit_readable(self) -> None:
-        assert self._exits is not None
-        if self._exits.error is not None:
-            self._part_failed("exit", self._exits.error)
-        self._notify()
+        finished = self._state.phase is Phase.FINISHED
+        return finished and self._exits is not None and self._exits.ended
 
     def _part_failed(self, part: str, error: RemoteMediaError) -> None:
         if self._state.failed(error, time.monotonic_ns()):
@@ -453,6 +463,8 @@ class Session:
             self._end_all()
 
     def _end_all(self) -> None:
+        for task in self._starting:
+            task.cancel()
         for stage in self._stages:
             stage.stop()
         self._notify()
@@ -461,13 +473,25 @@ class Session:
         if self._state.error is not None:
             raise self._state.error
 
-    async def _close(self) -> None:
+    def _begin_close(self) -> None:
         if self._state.phase is not Phase.FINISHED:
             self._end_all()
         self._state.stop()
         self._notify()
         if self._cause_timer is not None:
             self._cause_timer.cancel()
+        if self._exits is not None:
+            self._exits.close()  # so that no producer waits for us to take the rest
+
+    def _finish_close(self, _: asyncio.Task[None]) -> None:
+        if self._wiring is not None:
+            self._wiring.close()
+        self._state.closed()
+        self._notify()
+
+    async def _wait_stopped(self) -> None:
+        if self._starting:
+            await asyncio.wait(self._starting)
         results = await asyncio.gather(
             *(stage.wait_stopped() for stage in self._stages), return_exceptions=True
         )
@@ -476,10 +500,6 @@ class Session:
                 logger.error(
                     "stage_not_stopped", extra={"stage": stage.plan.id, "reason": repr(result)}
                 )
-        if self._wiring is not None:
-            self._wiring.close()
-        self._state.closed()
-        self._notify()
 
 
 def _first_cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:

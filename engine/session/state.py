@@ -2,11 +2,11 @@
 
 Pure: no I/O, no clock; `now_ns` is an argument. Source: FR-008, SC-006.
 
-    created ─start─▶ starting ─ready─▶ running ─input ended─▶ draining ─all stages finished─▶
-    finished
-                         │               │                       │                              │
-                         └─ error, stop ─┴───────────────────────┴──▶ stopping ──all gone──▶ closed
-                         ◀──┘
+    created ─start─▶ starting ─ready─▶ running ─input ended─▶ draining ─all finished─▶ finished
+                         │                │                       │                       │
+                         └─ error, stop ──┴───────────────────────┴──▶ stopping ◀── stop ─┘
+                                                                           │
+                                                                       all gone ─▶ closed
 """
 
 from __future__ import annotations
@@ -62,10 +62,12 @@ class SessionState:
             raise UsageError("a session can be started once; make a new one from the pipeline")
         self.phase = Phase.STARTING
 
-    def ready(self) -> None:
-        """Every stage is initialized."""
-        if self.phase is Phase.STARTING:
-            self.phase = Phase.RUNNING
+    def ready(self) -> bool:
+        """Every stage is initialized; False if the session has failed or was ended meanwhile."""
+        if self.phase is not Phase.STARTING:
+            return False
+        self.phase = Phase.RUNNING
+        return True
 
     def input_ended(self) -> bool:
         """Nothing more will be sent; False if that was said before or makes no difference."""
@@ -83,12 +85,15 @@ class SessionState:
     def failed(self, error: RemoteMediaError, now_ns: int) -> bool:
         """A part failed. The first cause wins; what follows from a peer's end waits for its cause.
 
+        Once all stages have finished there is no other cause to wait for.
+
         Returns:
             Whether the session has failed by this.
         """
-        if self.error is not None or self.phase in {Phase.STOPPING, Phase.CLOSED, Phase.FINISHED}:
+        if self.error is not None or self.phase in {Phase.STOPPING, Phase.CLOSED}:
             return False
-        if isinstance(error, PeerDiedError | EdgeClosedError):
+        consequence = isinstance(error, PeerDiedError | EdgeClosedError)
+        if consequence and self.phase is not Phase.FINISHED:
             if self._consequence is None:
                 self._consequence = error
                 self._cause_due_ns = now_ns + CAUSE_GRACE_NS

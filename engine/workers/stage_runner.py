@@ -6,6 +6,7 @@ The worker's main thread; the lane's thread only schedules onto its loop. Source
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import time
@@ -99,7 +100,11 @@ def _watch_lane(lane: Lane, stage: Stage, host: WorkerHost, work: asyncio.Future
         stage.cancel()
         work.cancel()
 
-    lane.on_shutdown(lambda: loop.call_soon_threadsafe(stop))
+    def stop_soon() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: all this has ended by itself
+            loop.call_soon_threadsafe(stop)
+
+    lane.on_shutdown(stop_soon)
     lane.on_interrupt(lambda _: host.wake_threadsafe())
 
 

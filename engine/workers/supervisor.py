@@ -312,6 +312,10 @@ class Supervisor:
         if not self.pid:  # the zygote's reply comes by another socket; who is ready has a pid
             self._ready_early = True
             return
+        self._become_ready(now_ns)
+
+    def _become_ready(self, now_ns: int) -> None:
+        self._ready_early = False
         self.state = WorkerState.READY
         self._silent_ns = None
         self._ping_ns = now_ns + self._limits.hang_timeout_ns // 3
@@ -322,6 +326,8 @@ class Supervisor:
     def _finish(self, event: FinishedEvent, now_ns: int) -> None:
         if self._finished or self.state is WorkerState.FAILED:
             return
+        if self._ready_early:  # it was quicker with everything: there is nothing left to wait for
+            self._become_ready(now_ns)
         self._finished = True
         self.state = WorkerState.DRAINING
         self._notify(FinishedNotice(event.statistics))

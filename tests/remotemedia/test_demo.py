@@ -118,7 +118,8 @@ def test_a_trial_understands_answers_and_counts(tmp_path):
     assert all(heard.reply_s > 0.5 for heard in trial.heard)
     nodes = {node.id: node for node in trial.nodes}
     assert nodes["chunker"].received == -(-recording.duration_s * 1000 // BLOCK_MS)
-    assert nodes["stt"].received == nodes["stt"].emitted == len(COMMANDS)
+    assert nodes["stt"].emitted == len(COMMANDS)
+    assert nodes["stt"].received == nodes["accumulator"].emitted > 10 * len(COMMANDS)  # parts
     assert nodes["tts"].emitted == len(trial.replies)
     assert len({node.pid for node in trial.nodes}) == 4
     assert trial.busy_ms == pytest.approx(sum(node.busy_ms for node in trial.nodes))

@@ -135,6 +135,16 @@ def test_words_quicker_than_the_spawn_reply():
     assert life.commands == []  # said once
 
 
+def test_all_its_words_quicker_than_the_spawn_reply():
+    life = Life()
+    life.feed(ReadyEvent())
+    life.feed(FinishedEvent({}))
+    assert life.commands[:2] == [NotifyCommand(ReadyNotice()), NotifyCommand(FinishedNotice({}))]
+    life.feed(SpawnReplyEvent(1, 77))
+    assert life.supervisor.pid == 77
+    assert NotifyCommand(ReadyNotice()) not in life.commands
+
+
 def test_a_spawn_that_fails():
     life = Life()
     life.feed(SpawnReplyEvent(1, 0, "fork failed: out of memory"))
