@@ -206,7 +206,7 @@ class Stage:
         self._running = True
         try:
             for _ in range(turns_max):
-                if not self._admit(now):
+                if not (self._take_common() or self._admit(now)):
                     return False
                 self.turns += 1
                 ended = clock()
@@ -248,6 +248,28 @@ class Stage:
         for exit_ in self._exits:  # noqa: SIM110 - all() over a generator costs twice as much
             if not exit_.completed and not exit_.sender.ready:
                 return False
+        return True
+
+    def _take_common(self) -> bool:
+        """Run the common turn: a packet of the only input, and nothing else to do; else False."""
+        if (
+            len(self._taking) != 1
+            or self.outbox
+            or self._suspended
+            or self._flushes
+            or self._posted
+            or self._calling
+            or self._timers
+            or self.words[0] != self.generation
+        ):
+            return False
+        entry = self._taking[0]
+        if entry.adapter.chooses or self.done:
+            return False
+        item = entry.receiver.try_receive()
+        if item is None:
+            return False
+        self._push(entry, item)
         return True
 
     def _admit(self, now_ns: int) -> bool:  # noqa: PLR0911 - one return per kind of stimulus

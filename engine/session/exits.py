@@ -37,12 +37,11 @@ class Exits:
         receivers = self._receivers
         position = self._next
         for _ in receivers:
-            if position >= len(receivers):
-                position = 0
             receiver = receivers[position]
             position += 1
-            item = receiver.try_receive()
-            while item is not None:
+            if position == len(receivers):
+                position = 0
+            while (item := receiver.try_receive()) is not None:
                 receiver.release()
                 if item.origin.generation >= self.generation:
                     self._next = position
@@ -50,7 +49,6 @@ class Exits:
                     assert type(item) is Packet
                     return item
                 self.dropped += 1
-                item = receiver.try_receive()
         return None
 
     @property

@@ -122,8 +122,16 @@ class Ingress:
         if not self.sender.try_send(item):
             return False
         self._sequence += 1
-        for packet in (item,) if isinstance(item, Packet) else item:
+        if isinstance(item, Packet):
+            payload = item.payload
+            if type(payload) is Audio:
+                self._audio_end_ns = item.origin.timestamp_ns + payload.duration_ns
+        else:
+            self._follow_time(item)
+        return True
+
+    def _follow_time(self, group: Group) -> None:
+        for packet in group:
             payload = packet.payload
             if type(payload) is Audio:
                 self._audio_end_ns = packet.origin.timestamp_ns + payload.duration_ns
-        return True

@@ -391,10 +391,14 @@ class Session:
                 if isinstance(inputs, tuple(PAYLOAD_TYPES)):
                     kind = type(inputs).__name__
                     raise UsageError(f"inputs must be an iterable of payloads, not one {kind}")
+                state = self._state
                 for item in inputs:
                     ingress, packet = self._stamp(item)
-                    if not self._send_nowait(ingress, packet):  # saves a coroutine per packet
+                    # The common case of _send: no coroutine, and no call of ours, per packet.
+                    if not state.accepts_input or not ingress.try_send(packet):
                         await self._send(ingress, packet)
+                    elif not self._flush_scheduled:
+                        self._schedule_flush()
         except EdgeClosedError:
             # A pipeline that takes only so much finishes early; the rest of the input has no taker.
             if self._state.phase is not Phase.FINISHED:

@@ -184,6 +184,24 @@ async def test_a_process_that_dies_first_is_the_cause_for_those_that_follow():
     assert error.node_id == "bad"
 
 
+async def test_a_zygote_that_dies_takes_its_sessions_along_and_a_new_one_serves_others():
+    async def kill_the_zygote():
+        async with chain("Pass", placed="process").session() as session:
+            status = stat_of(session.stages[0].pid)
+            os.kill(int(status[1]), signal.SIGKILL)
+            return [packet async for packet in session.stream(numbers(10**6))]
+
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(WorkerCrashedError, match="zygote"):
+            await kill_the_zygote()
+    assert await one_session() == 30
+
+
+def stat_of(pid):
+    """State, parent and so on of a process."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 async def test_a_turn_that_takes_too_long_ends_the_session():
     pipeline = chain(
         "Misbehave",

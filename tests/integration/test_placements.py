@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import numpy as np
 import pytest
@@ -124,6 +125,40 @@ async def test_fan_out_to_two_processes():
     for node in ("b", "c"):
         of_node = [packet.sequence for packet in drawn if packet.source.node == node]
         assert of_node == list(range(200))
+
+
+def random_graph(seed):
+    """Nodes, links, placement, settings and inputs of a graph of two to six nodes."""
+    rnd, rng = random.Random(seed), np.random.default_rng(seed)
+    nodes, links = {}, []
+    for position in range(rnd.randint(2, 6)):
+        node_type = rnd.choice(["Pass", "Mark", "SlowMark", "Twice", "StreamTwice"])
+        params = {"by": rnd.randint(1, 5)} if "Mark" in node_type else {}
+        before = rnd.sample(sorted(nodes), min(position, rnd.choice([1, 1, 1, 2])))
+        nodes[f"n{position}"] = (node_type, params)
+        links += [f"{node}->n{position}" for node in before]
+    places = {node: rnd.choice(["local", "process"]) for node in nodes}
+    settings = {
+        "channel_capacity": rnd.choice([1, 2, 5, 100]),
+        "shm_segment_bytes": rnd.choice([1, 4]) * 1024**2,
+    }
+    payloads = {
+        "audio": lambda: Audio(
+            rng.integers(-99, 99, (rnd.choice([1, 40_000, 160_000]), 1), "i2"), 8
+        ),
+        "text": lambda: Text("x" * rnd.choice([0, 10, 1000])),
+        "binary": lambda: Binary(rng.bytes(rnd.choice([0, 300_000]))),
+    }
+    count = rnd.randint(1, 40)
+    inputs = [("n0", payloads[rnd.choice(sorted(payloads))]()) for _ in range(count)]
+    return nodes, links, places, settings, inputs
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_graph_with_any_placement_and_little_room(seed):
+    nodes, links, places, settings, inputs = random_graph(seed)
+    expected = unordered(await run(graph(nodes, links), inputs))
+    assert unordered(await run(graph(nodes, links, placed=places, **settings), inputs)) == expected
 
 
 async def test_two_ingress_nodes():

@@ -603,8 +603,7 @@ async def test_a_consumer_that_dies_gives_everything_back(make_link, while_held)
     if while_held:
         await link.settle()
         link.receiver.try_receive()
-    link.receiver._doorbell._socket.close()
-    link.receiver._doorbell._closed = True
+    link.receiver._doorbell.close()  # what the system does to a process that dies
     await link.arena.settle()
     assert calls == [1]
     assert link.sender.try_send(packet(audio(1)))
@@ -623,8 +622,7 @@ async def test_a_dead_consumer_is_no_obstacle_to_the_others_of_its_arena(make_ar
     while dead.sender.try_send(packet(audio(0, 10_000))):
         pass
     assert not alive.sender.try_send(packet(audio(1, 10_000)))
-    dead.receiver._doorbell._socket.close()
-    dead.receiver._doorbell._closed = True
+    dead.receiver._doorbell.close()  # what the system does to a process that dies
     await arena.settle()
     assert calls == [1]
     assert alive.sender.try_send(packet(audio(1, 10_000)))
@@ -640,8 +638,7 @@ async def test_a_consumer_finishes_what_a_dead_producer_sent(make_link):
     for number in range(10):
         link.sender.try_send(packet(audio(number, LARGE if number == 3 else 10)))
     link.sender.flush()
-    link.sender._doorbell._socket.close()
-    link.sender._doorbell._closed = True
+    link.sender._doorbell.close()  # what the system does to a process that dies
     await link.arena.settle()
     assert calls
     received = []
