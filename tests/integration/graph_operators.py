@@ -198,6 +198,14 @@ class Join(Operator):
         return Text("+".join(f"{port}={packets[port].payload.text}" for port in packets))
 
 
+class JoinOrigins(Join):
+    """Says where the members of a group come from."""
+
+    def process(self, packets, ctx):
+        of = {port: [packet.sequence, packet.timestamp_ns] for port, packet in packets.items()}
+        return Json(of)
+
+
 class KeepViews(Operator):
     """Keeps every tenth payload it was given, and looks at all of them again at the end."""
 
@@ -356,6 +364,7 @@ OPERATORS = [
     Split,
     Merge,
     Join,
+    JoinOrigins,
     KeepViews,
     First,
     Misbehave,

@@ -202,6 +202,24 @@ async def test_groups_reach_an_operator_whole(placement):
     assert last.sequence == 149
 
 
+@pytest.mark.parametrize("placement", ["local", "process"])
+async def test_members_of_a_group_share_their_origin_whoever_else_sends(placement):
+    pipeline = graph({"j": "JoinOrigins"}, [], placed=placement, channel_capacity=1)
+    async with asyncio.timeout(PATIENCE_S), pipeline.session() as session:
+
+        async def send(count):
+            for number in range(count):
+                block = Audio(np.zeros(160, np.float32), 16_000)
+                await session.send_group({"left": Text(str(number)), "right": block})
+
+        sending = [asyncio.create_task(send(20)) for _ in range(3)]
+        for sequence in range(60):
+            value = (await session.receive()).payload.value
+            assert value["left"] == value["right"]
+            assert value["left"][0] == sequence
+        await asyncio.gather(*sending)
+
+
 async def test_an_aggregator_gives_the_rest_at_the_end():
     nodes = {"a": "Pass", "s": ("Sum", {"every": 7}), "b": "LateFlush", "c": "Pass"}
     links = ["a->s", "s->b", "b->c"]

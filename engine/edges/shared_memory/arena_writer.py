@@ -6,6 +6,7 @@ Runs on the loop of the producing stage. Source: FR-007, NFR-003.
 from __future__ import annotations
 
 import math
+import threading
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ class ArenaWriter:
         #: Slots of reserved arrays that died, put here by finalizers of any thread.
         self._abandoned: deque[tuple[int, int]] = deque()
         self._senders: list[SharedMemorySender] = []
+        self._thread = threading.get_ident()
 
     def attach(self, sender: SharedMemorySender) -> None:
         """Add an edge that sends from this arena."""
@@ -117,7 +119,12 @@ class ArenaWriter:
     def reserve(
         self, shape: int | tuple[int, ...], dtype: npt.DTypeLike
     ) -> npt.NDArray[Any] | None:
-        """A writable array inside the arena, with room around it for the rest of its stream."""
+        """A writable array inside the arena, with room around it for the rest of its stream.
+
+        None where there is no room, and on any other thread, which an operator may have started.
+        """
+        if threading.get_ident() != self._thread:
+            return None
         self._collect_abandoned()
         dtype = np.dtype(dtype)
         count = math.prod(shape) if isinstance(shape, tuple) else shape

@@ -1041,6 +1041,12 @@ async def test_what_no_arena_can_hold_is_left_to_ordinary_memory(make_link, shap
     assert link.arena.used_slots == 0
 
 
+async def test_another_thread_gets_ordinary_memory(make_link):
+    link = make_link()
+    assert await asyncio.to_thread(link.sender.reserve, (10,), np.float32) is None
+    assert link.sender.reserve((10,), np.float32) is not None
+
+
 async def test_reserved_arrays_that_fill_the_arena_are_no_deadlock(make_link):
     link = make_link(arena_bytes=MIB)
     held = [link.sender.reserve((LARGE,), np.float32) for _ in range(7)]
