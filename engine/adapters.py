@@ -53,6 +53,8 @@ class OperatorAdapter:
         "_backlog",
         "_busy_ns",
         "_clock",
+        "_counted",
+        "_counts",
         "_emitted",
         "_flushing",
         "_index",
@@ -109,8 +111,12 @@ class OperatorAdapter:
         self.chooses = cls.chooses
         self._outlet = next(iter(self.outlets.values()), None) or Outlet(Source(node_id, ""), "")
         self._port_sources = dict.fromkeys(cls.inputs, 0)
+        #: Sequence whose outputs `_index` counts; stays -1 where several sources merge.
         self._sequence = -1
         self._index = 0
+        #: Where sources merge: (source, port) → (sequence, index) it was left at.
+        self._counts: dict[tuple[Source, str], tuple[int, int]] | None = None
+        self._counted: tuple[tuple[Source, str], int] | None = None
         self._flushing = False
         self._open: tuple[Iterator[Any], bool, Ticket] | None = None
         self._backlog: deque[tuple[Packet | Mapping[str, Packet], Ticket]] = deque()
@@ -129,6 +135,8 @@ class OperatorAdapter:
     def add_source(self, port: str) -> None:
         """Count one more outlet or edge that feeds a port and will end it."""
         self._port_sources[port] = self._port_sources.get(port, 0) + 1
+        if sum(self._port_sources.values()) > 1:
+            self._counts = {}
 
     def start(self) -> None:
         """Everything is connected; nothing flows yet."""
@@ -167,7 +175,8 @@ class OperatorAdapter:
             self._stage.ticket.pending += 1
             self._backlog.append((packet, self._stage.ticket))
             return
-        self._note_input(origin, 1 if type(packet) is Packet else len(packet))  # type: ignore[arg-type]
+        del origin
+        self._note_input(packet)
         started = self._clock()
         try:
             result = self._process(packet, self.context)
@@ -179,16 +188,37 @@ class OperatorAdapter:
         if result is not None:
             self._emit_result(result)
 
-    def _note_input(self, origin: Origin, count: int = 1) -> None:
-        self._received += count
-        self._follow(origin)
+    def _note_input(self, packet: Packet | Mapping[str, Packet]) -> None:
+        self._received += 1 if isinstance(packet, Packet) else len(packet)
+        self._follow(packet)
 
-    def _follow(self, origin: Origin) -> None:
+    def _follow(self, packet: Packet | Mapping[str, Packet]) -> None:
         """What is emitted from now on descends from this."""
-        self.origin = origin
-        if origin.sequence != self._sequence:
-            self._sequence = origin.sequence
+        first = packet if isinstance(packet, Packet) else next(iter(packet.values()))
+        self.origin = first.origin
+        if first.origin.sequence != self._sequence:
+            self._begin_count(first)
+
+    def _begin_count(self, packet: Packet) -> None:
+        """Count the outputs of another input.
+
+        Where sources merge, each has a count of its own, so that an output's index does not depend
+        on which of them was quicker.
+        """
+        sequence = packet.origin.sequence
+        counts = self._counts
+        if counts is None:
+            self._sequence = sequence
             self._index = 0
+            return
+        if self._counted is not None:
+            left, left_sequence = self._counted
+            counts[left] = (left_sequence, self._index)
+        # A client's packets for several ports come by one edge, in one order.
+        source = (packet.source, packet.port if packet.source.port else "")
+        counted, index = counts.get(source, (-1, 0))
+        self._index = index if counted == sequence else 0
+        self._counted = (source, sequence)
 
     # --- output -------------------------------------------------------------------------------
 
@@ -231,7 +261,7 @@ class OperatorAdapter:
         """Lineage of what is emitted before any input was taken."""
         now = self._clock()
         self.origin = Origin(self._stage.session_id, 0, 0, now, self._stage.generation)
-        self._sequence = 0
+        self._sequence = 0 if self._counts is None else -1
         return self.origin
 
     def _emit_result(self, result: Any) -> None:
@@ -344,8 +374,8 @@ class OperatorAdapter:
         """Take one item, or the result, of the oldest call."""
         call = self.calls[0]
         self._stage.ticket = call.ticket
-        if call.origin is not None:
-            self._follow(call.origin)
+        if call.packet is not None:
+            self._follow(call.packet)
         now = self._clock()
         self._waited_ns += now - call.started_ns
         call.started_ns = now
@@ -373,8 +403,8 @@ class OperatorAdapter:
     def _start(self, call: Call) -> None:
         """Begin a call of process. What timers emit beside it descends from its packet."""
         alone = self.concurrency == 1 and not self._is_suspended
-        if call.origin is not None and (alone or self.origin is None):
-            self._follow(call.origin)
+        if call.packet is not None and (alone or self.origin is None):
+            self._follow(call.packet)
         try:
             started = self._process(call.packet, self.context)
         except OPERATOR_ERRORS as error:
@@ -548,8 +578,7 @@ class SyncAdapter(OperatorAdapter):
         self.origin = origin
         self._received += 1
         if origin.sequence != self._sequence:
-            self._sequence = origin.sequence
-            self._index = 0
+            self._begin_count(packet)
         clock = self._clock
         started = clock()
         try:

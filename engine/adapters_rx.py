@@ -48,7 +48,7 @@ class RxAdapter(OperatorAdapter):
     def on_next(self, packet: Packet) -> None:
         if self.completed:
             return
-        self._note_input(packet.origin)
+        self._note_input(packet)
         self._guard(lambda: self._inlet.push(packet))
 
     def run_flush(self) -> None:

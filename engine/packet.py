@@ -122,7 +122,8 @@ class Packet:
         payload: what it carries.
         source: the node and output port that emitted it.
         port: the input port of the node that receives it.
-        index: how many packets of the same sequence its source emitted before it.
+        index: how many packets of the same sequence its source emitted before it; where inputs
+            merge, for the same input.
         origin: what it inherits, see `Origin`.
     """
 

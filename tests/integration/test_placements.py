@@ -360,3 +360,21 @@ async def test_statistics_tell_what_every_node_did():
     assert statistics.pids["b"] > 0
     assert statistics.pids["a"] == statistics.pids["c"] == 0
     assert statistics.edges["→a"].sent == statistics.edges["a.out→b.in"].sent == 50
+
+
+@pytest.mark.parametrize(
+    "placement", ["process", {"b": "process"}, {"a": "process", "d": "process"}]
+)
+async def test_the_index_behind_a_merge_does_not_depend_on_who_was_quicker(placement):
+    async def keys(placed):
+        pipeline = graph(
+            {"a": "Pass", "b": "Pass", "c": "Pass", "d": "Pass"},
+            ["a->b", "a->c", "b->d", "c->d"],
+            placed=placed,
+        )
+        async with asyncio.timeout(PATIENCE_S), pipeline.session() as session:
+            inputs = [Text(str(number)) for number in range(200)]
+            packets = [packet async for packet in session.stream(inputs)]
+        return sorted((lineage_key(packet), packet.payload.text) for packet in packets)
+
+    assert await keys(placement) == await keys("local")
