@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.calls import Call, origin_of
+from engine.calls import Call
 from engine.context import NodeContext
 from engine.errors import NodeError, UsageError
 from engine.observe.statistics import NodeStatistics
@@ -150,7 +150,7 @@ class OperatorAdapter:
     def on_group(self, group: Group) -> None:
         """Take a group: whole if the operator joins, else its members in port order."""
         if self._joins:
-            self._take({packet.port: packet for packet in group}, group.origin)
+            self._take({packet.port: packet for packet in group})
         else:
             members = group.members
             for port in type(self.operator).inputs:
@@ -169,13 +169,12 @@ class OperatorAdapter:
             self._fail(error, "wants")
             return False
 
-    def _take(self, packet: Packet | Mapping[str, Packet], origin: Origin) -> None:
+    def _take(self, packet: Packet | Mapping[str, Packet]) -> None:
         """Call process synchronously and emit its result."""
         if self._open is not None:
             self._stage.ticket.pending += 1
             self._backlog.append((packet, self._stage.ticket))
             return
-        del origin
         self._note_input(packet)
         started = self._clock()
         try:
@@ -345,7 +344,7 @@ class OperatorAdapter:
             if isinstance(packet, Packet):
                 self.on_next(packet)
             else:
-                self._take(packet, origin_of(packet))
+                self._take(packet)
             ticket.settle_one()
 
     @property
@@ -571,7 +570,7 @@ class SyncAdapter(OperatorAdapter):
     def on_next(self, packet: Packet) -> None:
         """Take one packet; never raises."""
         if self._open is not None or self._joins:
-            self._take({packet.port: packet} if self._joins else packet, packet.origin)
+            self._take({packet.port: packet} if self._joins else packet)
             return
         # What follows is _take and emit, inlined for the common case: one in, at most one out.
         origin = packet.origin
@@ -626,8 +625,7 @@ class AsyncAdapter(OperatorAdapter):
         self._received += 1
         self.begin_call({packet.port: packet} if self._joins else packet)
 
-    def _take(self, packet: Packet | Mapping[str, Packet], origin: Origin) -> None:
-        del origin  # each call carries its packet
+    def _take(self, packet: Packet | Mapping[str, Packet]) -> None:
         self._received += 1 if type(packet) is Packet else len(packet)  # type: ignore[arg-type]
         self.begin_call(packet)
 

@@ -9,21 +9,12 @@ import inspect
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from engine.packet import Packet
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from engine.packet import Origin
+    from engine.packet import Packet
     from engine.stage import Gate
     from engine.stage_ends import Ticket
-
-
-def origin_of(packet: Packet | Mapping[str, Packet]) -> Origin:
-    """The origin of a packet, or the one that all members of a group share."""
-    if isinstance(packet, Packet):
-        return packet.origin
-    return next(iter(packet.values())).origin
 
 
 class Call:
@@ -31,7 +22,6 @@ class Call:
 
     Attributes:
         packet: what it was called with; None for flush.
-        origin: the packet's, or the group's; None for flush.
         ticket: settled once its results have left.
         started: the coroutine or the asynchronous iterator.
         items: what an asynchronous generator has yielded and the stage has not taken.
@@ -49,7 +39,6 @@ class Call:
         "error",
         "gate",
         "items",
-        "origin",
         "packet",
         "result",
         "started",
@@ -60,7 +49,6 @@ class Call:
     def __init__(self, packet: Packet | Mapping[str, Packet] | None, ticket: Ticket) -> None:
         self.packet = packet
         self.ticket = ticket
-        self.origin = None if packet is None else origin_of(packet)
         self.started: Any = None
         self.items: deque[Any] = deque()
         self.result: Any = None
