@@ -20,7 +20,7 @@ VENV_WORKS := $(shell $(PY) -c 'import sys; assert sys.version_info >= (3, 11)' 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check format format-check lint types imports pins bench peers peers-pins \
+.PHONY: help setup run test check format format-check lint types imports docs pins bench peers peers-pins \
 	clean broken
 
 help: ## list the commands
@@ -90,11 +90,16 @@ format-check: $(READY) ## fail if the code is not formatted
 lint: $(READY) ## ruff
 	@$(PY) -m ruff check .
 
-types: $(READY) ## mypy, strict
+types: $(READY) ## mypy, strict; and what pyright sees of the public API
 	@$(PY) -m mypy
+	@$(VENV)/bin/basedpyright --warnings
 
 imports: $(READY) ## import-linter: the layers
 	@$(VENV)/bin/lint-imports
+
+docs: $(READY) ## build the documentation into out/site
+	@$(PY) -m remotemedia.cli.node_pages
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet --site-dir out/site
 
 bench: $(READY) ## run all benches (ARGS=--json for one object per bench)
 	@$(PY) -m benches $(ARGS)

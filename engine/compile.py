@@ -105,7 +105,7 @@ def _entry(edge: EdgePlan, receiver: EdgeReceiver, adapter: OperatorAdapter) -> 
 
     An ingress feeds every port of its node, as each packet says; a node without any is fed its end.
     """
-    ports = (edge.target_port,) if edge.target_port else type(adapter.operator).inputs or ("",)
+    ports = (edge.target_port,) if edge.target_port else adapter.operator.inputs or ("",)
     for port in ports:
         adapter.add_source(port)
     return Entry(receiver, adapter, ports)

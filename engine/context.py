@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.errors import UsageError
 from engine.operator import Emission
+from engine.wording import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +33,8 @@ class NodeContext:
         self.node_id = adapter.node_id
         self.session_id = stage.session_id
         self.logger = logging.getLogger(f"remotemedia.node.{adapter.node_id}")
-        #: Set by whoever initializes the operator: (node_id, fraction, message).
-        self.on_progress: Callable[[str, float, str], None] | None = None
+        #: Set by whoever initializes the operator: (node_id, status, fraction, message).
+        self.on_progress: Callable[[str, str, float, str], None] | None = None
         #: Set by whoever compiles the stage: a writable array in the outgoing arena, or None.
         self.reserve: Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any] | None] | None = (
             None
@@ -46,11 +47,17 @@ class NodeContext:
         words = self._stage.words
         return bool(words[1]) or words[0] > self._stage.generation
 
-    def to(self, port: str, payload: Payload | Packet) -> Emission:
+    def to(
+        self, port: str, payload: Payload | Packet, *, timestamp_ns: int | None = None
+    ) -> Emission:
         if port not in self._adapter.outlets:
-            known = ", ".join(self._adapter.outlets) or "none"
-            raise UsageError(f"node {self.node_id!r} has no output port {port!r}; it has: {known}")
-        return Emission(port, payload)
+            hint = suggestion(port, self._adapter.outlets, "output ports")
+            raise UsageError(f"node {self.node_id!r} has no output port {port!r}{hint}")
+        return Emission(port, payload, timestamp_ns)
+
+    def connected(self, port: str) -> bool:
+        outlet = self._adapter.outlets.get(port)
+        return outlet is not None and outlet.connected
 
     def emit(self, output: Output) -> None:
         if self._stage.running:
@@ -61,9 +68,9 @@ class NodeContext:
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Callable[[], None]:
         return self._stage.call_later(self._adapter, round(delay_s * 1e9), callback)
 
-    def progress(self, fraction: float, message: str = "") -> None:
+    def progress(self, fraction: float, message: str = "", *, status: str = "initializing") -> None:
         if self.on_progress is not None:
-            self.on_progress(self.node_id, min(1.0, max(0.0, float(fraction))), message)
+            self.on_progress(self.node_id, status, min(1.0, max(0.0, float(fraction))), message)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         if self.reserve is not None:

@@ -3,11 +3,13 @@
 Pure: no I/O, no clock. Source: FR-006, FR-010; every error a user can meet is one of these.
 
     RemoteMediaError                code              raised when
-    ├── ManifestError               manifest          a document, a graph, a param is wrong (all
-    problems at once) ├── UsageError                  usage             the API or the command was
-    used wrongly ├── MediaError                  media             a media file is missing or is not
-    what it should be ├── ResourceLimitError          resource_limit    a limit would be exceeded;
-    nothing was started ├── StartupError                startup           a session could not start
+    ├── ManifestError               manifest          a document, a graph or a param is wrong (all
+    │                                                 problems at once)
+    ├── UsageError                  usage             the API or the command was used wrongly
+    ├── MediaError                  media             a media file is missing, or not what it should
+    │                                                 be
+    ├── ResourceLimitError          resource_limit    a limit would be exceeded; nothing was started
+    ├── StartupError                startup           a session could not start
     │   ├── InitTimeoutError        init_timeout      … initialize took longer than init_timeout
     │   └── SpawnError              spawn             … a worker or a zygote could not be started
     ├── NodeError                   node              an operator raised, or its process misbehaved
@@ -178,6 +180,8 @@ class NodeError(RemoteMediaError):
             sequence: sequence of the packet being processed, if there was one.
         """
         what = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+        if isinstance(cause, ValueError) and "read-only" in str(cause):
+            what += ". A payload's arrays are read-only: write into a copy, or into ctx.empty(...)"
         where = f" (packet {sequence})" if sequence is not None else ""
         error = cls(
             f"node {node_id!r} failed in {during}{where}: {what}",

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.errors import Problem, UsageError
 from engine.manifest.limits import DOCUMENT
 from engine.manifest.params import normalize_params
+from engine.operator import Ports, ports_of
 from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT
-from engine.wording import suggestion
+from engine.wording import nearest, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     from engine.manifest.model import Connection, Manifest, Node
-    from engine.operator import Operator
     from engine.registry import OperatorSpec, Registry
 
     _Key = TypeVar("_Key", bound=Hashable)
@@ -81,6 +81,7 @@ class GraphNode:
         node_type: its type.
         spec: the operator that stands for the type.
         params: validated, by the operator's own names.
+        ports: its ports with these params.
         executor: where the manifest wants it to run, or None.
         is_output: whether its outputs leave the session although other nodes take them too.
         process_timeout_ms: bound on one turn, or None.
@@ -91,6 +92,7 @@ class GraphNode:
     node_type: str
     spec: OperatorSpec
     params: Mapping[str, Any]
+    ports: Ports
     executor: str | None
     is_output: bool
     process_timeout_ms: int | None
@@ -230,6 +232,8 @@ class _Builder:
         self._index: dict[str, int] = {}
         #: Operator of each id; None where there is none to be had.
         self._specs: dict[str, OperatorSpec | None] = {}
+        #: Ports of each id; missing where its params are wrong.
+        self._ports: dict[str, Ports] = {}
         self._nodes: list[GraphNode] = []
         self._links: dict[Link, GraphLink] = {}
         #: For each pair of nodes the connection that links them first, whatever its ports.
@@ -265,12 +269,15 @@ class _Builder:
         path = f"nodes[{index}]"
         spec = self._operator(node, path)
         params: dict[str, Any] = {}
+        ports: Ports | None = None
         if spec is not None and f"{path}.params" not in self.faulty:
             params, problems = normalize_params(
                 spec.cls.Params, node.params, f"{path}.params", node.id, self._suggestion
             )
             for problem in problems:
                 self._add(problem)
+            if not any(problem.severity == "error" for problem in problems):
+                ports = self._ports_of(spec, params, node, path)
         executor = self._executor(node, path)
         if node.host is not None and f"{path}.host" not in self.faulty:
             text = "is ignored: this version runs every node on its own server"
@@ -283,6 +290,8 @@ class _Builder:
             return
         self._index[node.id] = index
         self._specs[node.id] = spec
+        if ports is not None:
+            self._ports[node.id] = ports
         if spec is not None:
             self._nodes.append(
                 GraphNode(
@@ -290,6 +299,7 @@ class _Builder:
                     node_type=node.node_type,
                     spec=spec,
                     params=params,
+                    ports=ports or Ports(spec.cls.inputs, spec.cls.outputs),
                     executor=executor,
                     is_output=node.is_output_node,
                     process_timeout_ms=node.process_timeout_ms,
@@ -311,6 +321,16 @@ class _Builder:
             hint = self._suggestion(node.node_type, self._registry, "node types")
             self._error(path, f"there is no node type {node.node_type!r}{hint}", node.id)
         return spec
+
+    def _ports_of(
+        self, spec: OperatorSpec, params: Mapping[str, Any], node: Node, path: str
+    ) -> Ports | None:
+        """The ports of a node, or None, with the problem noted."""
+        try:
+            return ports_of(spec.cls, params)
+        except UsageError as error:
+            self._error(f"{path}.params", error.message, node.id)
+            return None
 
     def _executor(self, node: Node, path: str) -> str | None:
         """The executor the manifest names, if there is one of that name."""
@@ -380,11 +400,11 @@ class _Builder:
 
     def _port(self, end: _End) -> str | None:
         """The port an end means, "" where that is not known, or None with the problem noted."""
-        spec = self._specs[end.node]
+        known = self._ports.get(end.node)
         paths = (f"{end.path}.{end.side}_port", f"{end.path}.{end.side}Port")
-        if spec is None or any(path in self.faulty for path in paths):
+        if known is None or any(path in self.faulty for path in paths):
             return end.port or ""
-        ports = _ports(spec.cls, end.side)
+        ports = known.outputs if end.side == "from" else known.inputs
         default = DEFAULT_OUTPUT if end.side == "from" else DEFAULT_INPUT
         port = end.port
         if port is None:
@@ -393,6 +413,8 @@ class _Builder:
             return port
         noun = "output" if end.side == "from" else "input"
         choice = f"its {noun} ports are {', '.join(ports)}" if ports else f"it has no {noun} ports"
+        if end.port is not None and ports and (near := nearest(end.port, ports)):
+            choice = f"did you mean {near!r}? {choice}"
         if end.port is None and ports:
             text = f"{end.node!r} has several {noun} ports: say which by {end.side}_port; {choice}"
         elif end.port is None:
@@ -455,10 +477,6 @@ class _Builder:
             ),
             tuple(node for node in order if node in sound),
         )
-
-
-def _ports(cls: type[Operator], side: Literal["from", "to"]) -> tuple[str, ...]:
-    return cls.outputs if side == "from" else cls.inputs
 
 
 def _listed(kinds: frozenset[str]) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
+from engine.clock import REAL_CLOCK, clock_of
 from engine.errors import RemoteMediaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from engine.clock import Clock
     from engine.stage import Stage
 
 logger = logging.getLogger("remotemedia.stage")
@@ -54,13 +55,18 @@ class AsyncioHost:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.get_ident()
-        #: A loop on virtual time brings its own clock.
-        self.now_ns: Callable[[], int] = getattr(self._loop, "now_ns", time.monotonic_ns)
+        self.now_ns: Clock = clock_of(self._loop)
+        #: On a real loop a microsecond late rather than early: an early call would find no timer
+        #: due and arm it again. Virtual time is exact.
+        self._late_s = 1e-6 if self.now_ns is REAL_CLOCK else 0.0
 
     def start(self, stage: Stage) -> None:
         """Begin to run a stage, now that its operators are initialized."""
         self._stage = stage
         self._started = True
+        watch = getattr(self._loop, "watch", None)
+        if watch is not None:  # a loop on virtual time says what its stages wait for
+            watch(stage)
         self.wake()
 
     def wake(self) -> None:
@@ -118,5 +124,4 @@ class AsyncioHost:
             return
         due_ns = stage.next_due_ns()
         if due_ns is not None:
-            # A microsecond late rather than early: an early call would find none due and re-arm.
-            self._timer = self._loop.call_at(due_ns / 1e9 + 1e-6, self.wake)
+            self._timer = self._loop.call_at(due_ns / 1e9 + self._late_s, self.wake)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from engine.composition.composable import Composable
 from engine.errors import UsageError
 from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT, Packet
 from engine.payloads import Payload
@@ -27,12 +28,28 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from engine.composition.flow import Flow
+
 
 class Emission(NamedTuple):
-    """A payload on its way to a named output port; made by `ctx.to`."""
+    """A payload on its way to a named output port; made by `ctx.to`.
+
+    Attributes:
+        port: the output port.
+        payload: what goes there.
+        timestamp_ns: its media time; None: that of the input it descends from.
+    """
 
     port: str
     payload: Payload | Packet
+    timestamp_ns: int | None = None
+
+
+class Ports(NamedTuple):
+    """The names of a node's ports, in the order in which members of a group are processed."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 #: One thing an operator may hand out.
@@ -64,11 +81,25 @@ class Context(Protocol):
     def cancelled(self) -> bool:
         """Whether an interrupt or the session's end made this turn's result unwanted; cheap."""
 
-    def to(self, port: str, payload: Payload | Packet) -> Emission:
-        """Select an output port for what is returned or yielded.
+    def to(
+        self, port: str, payload: Payload | Packet, *, timestamp_ns: int | None = None
+    ) -> Emission:
+        """Select an output port, and where wanted a media time, for what is returned or yielded.
+
+        Args:
+            port: the output port.
+            payload: what goes there.
+            timestamp_ns: its media time, for what knows better than its input does: a file's
+                reader, a mixer; None: the input's.
 
         Raises:
             UsageError: the operator has no such output port.
+        """
+
+    def connected(self, port: str) -> bool:
+        """Whether anybody takes what leaves by an output port; what nobody takes need not be made.
+
+        Known from the first packet on, not yet in `initialize`.
         """
 
     def emit(self, output: Output) -> None:
@@ -83,8 +114,14 @@ class Context(Protocol):
             A function that cancels the call.
         """
 
-    def progress(self, fraction: float, message: str = "") -> None:
-        """Report how far `initialize` is; `fraction` in 0…1. Source: FR-009."""
+    def progress(self, fraction: float, message: str = "", *, status: str = "initializing") -> None:
+        """Report how far `initialize` is. Source: FR-009.
+
+        Args:
+            fraction: 0…1.
+            message: what it is doing.
+            status: a word of the node's own for the step it is in, such as "loading_model".
+        """
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
         """A writable array to make a payload of.
@@ -94,7 +131,7 @@ class Context(Protocol):
         """
 
 
-class Operator:
+class Operator(Composable):
     """Base class of all operators.
 
     An instance a user makes (`Gain(gain_db=3)`) only holds params; each session makes its own
@@ -107,9 +144,9 @@ class Operator:
     #: The params' model, a pydantic class; its schema, errors and documentation come from it.
     Params: ClassVar[type[BaseModel]] = Params
     #: Names of the input ports, in the order in which members of a group are processed.
-    inputs: ClassVar[tuple[str, ...]] = (DEFAULT_INPUT,)
+    inputs: tuple[str, ...] = (DEFAULT_INPUT,)
     #: Names of the output ports.
-    outputs: ClassVar[tuple[str, ...]] = (DEFAULT_OUTPUT,)
+    outputs: tuple[str, ...] = (DEFAULT_OUTPUT,)
     #: Payload kinds process takes ("audio", …); None: any. A mismatch is a warning, or an error if
     #: `strict`.
     accepts: ClassVar[frozenset[str] | None] = None
@@ -129,6 +166,9 @@ class Operator:
     rate: ClassVar[Literal["one_to_one", "any"]] = "any"
     #: Bound on what it keeps, in packets, shown in statistics; None: bounded by its params.
     held_max: ClassVar[int | None] = None
+    #: Whether the params are JSON; False: they hold functions, so the node runs in this process
+    #: only and has no manifest.
+    portable: ClassVar[bool] = True
     #: How many asynchronous calls may run at once; results leave in order of arrival.
     concurrency: ClassVar[int] = 1
 
@@ -148,6 +188,30 @@ class Operator:
             raise UsageError(
                 f"{type(self).__name__}: {problems}", node_type=self.node_type
             ) from error
+        ports = self.ports(self.params)
+        if ports != (self.inputs, self.outputs):
+            self.inputs, self.outputs = ports
+
+    @classmethod
+    def ports(cls, params: Any) -> Ports:
+        """The ports of a node with these params; those of the class unless this is overridden.
+
+        Args:
+            params: an instance of `Params`, validated.
+        """
+        return Ports(cls.inputs, cls.outputs)
+
+    @classmethod
+    def in_step(cls, params: Any) -> bool:
+        """Whether it takes its inputs in step, and holds back an input that leads.
+
+        Branches of one node that lead to it must then emit one packet for each they get; a plan in
+        which one of them may not is refused, since it would wait for ever.
+
+        Args:
+            params: an instance of `Params`, validated; None where they are wrong.
+        """
+        return False
 
     # --- the contract -----------------------------------------------------------------------------
 
@@ -155,9 +219,9 @@ class Operator:
         """Load what process needs. A session is ready once every node's initialize has returned."""
 
     def process(
-        self, packet: Packet, ctx: Context
+        self, packet: Any, ctx: Context, /
     ) -> Outputs | Awaitable[Outputs] | AsyncIterator[Output]:
-        """Handle one packet, or one group if `joins`.
+        """Handle one packet; or one group, a mapping from port to packet, if `joins`.
 
         May be `async def`, or an asynchronous generator.
         What computes for more than about 2 ms per packet does not belong on the server's loop: give
@@ -179,15 +243,22 @@ class Operator:
         """Whether a packet is welcome at this port now; asked where `chooses = True`."""
         return True
 
+    def input_ended(self, port: str, ctx: Context) -> None:
+        """Learn that nothing more comes at this port; `flush` follows when all ports have ended.
+
+        For what waits for one input to match another. It may `ctx.emit`.
+        """
+
     # --- composition ------------------------------------------------------------------------------
 
-    def on(self, executor: str) -> Step:
-        """Place this node on an executor: "local" or "process"."""
-        return Step(self).on(executor)
+    def flow(self) -> Flow:
+        """A flow of one new node with these params."""
+        from engine.composition.flow import Flow, FlowNode, Head, Tail
 
-    def named(self, node_id: str) -> Step:
-        """Give this node an id."""
-        return Step(self).named(node_id)
+        node = FlowNode(type(self).node_type, self)
+        return Flow(
+            (node,), (), (Head(0),) if self.inputs else (), (Tail(0),) if self.outputs else ()
+        )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -200,22 +271,6 @@ class Operator:
             )
 
 
-class Step(NamedTuple):
-    """An operator in a pipeline, with what the pipeline says about its node."""
-
-    operator: Operator
-    executor: str | None = None
-    node_id: str | None = None
-
-    def on(self, executor: str) -> Self:
-        """Place the node on an executor: "local" or "process"."""
-        return self._replace(executor=executor)
-
-    def named(self, node_id: str) -> Self:
-        """Give the node an id."""
-        return self._replace(node_id=node_id)
-
-
 def process_kind(cls: type[Operator]) -> ProcessKind:
     """Whether a class's process is synchronous, a coroutine or an asynchronous generator.
 
@@ -226,6 +281,20 @@ def process_kind(cls: type[Operator]) -> ProcessKind:
     if inspect.iscoroutinefunction(cls.process):
         return "coroutine"
     return "sync"
+
+
+def ports_of(cls: type[Operator], params: Mapping[str, Any]) -> Ports:
+    """The ports of a node of a class with valid params.
+
+    Raises:
+        UsageError: the class finds no ports for them.
+    """
+    if cls.ports.__func__ is Operator.ports.__func__:  # type: ignore[attr-defined]
+        return Ports(cls.inputs, cls.outputs)
+    try:
+        return cls.ports(cls.Params.model_validate(params))
+    except ValueError as error:
+        raise UsageError(f"its ports cannot be told: {error}", node_type=cls.node_type) from error
 
 
 def begins_stage(cls: type[Operator]) -> bool:

@@ -56,6 +56,11 @@ class Outlet(Observable["Packet"]):
         """Add a consumer behind those already connected."""
         self._set_inlets((*self._inlets, inlet))
 
+    @property
+    def connected(self) -> bool:
+        """Whether anybody takes what is pushed."""
+        return bool(self._inlets)
+
     def disconnect(self, inlet: Inlet) -> None:
         """Remove a consumer; unknown ones are ignored."""
         self._set_inlets(tuple(other for other in self._inlets if other is not inlet))

@@ -15,12 +15,16 @@ The origin is shared by everything that descends from one input packet.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from engine.payloads.keep import keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from engine.payloads import Payload
+
+PayloadT = TypeVar("PayloadT")
 
 #: Flag: an interrupt does not remove this packet.
 FLAG_UNINTERRUPTIBLE = 1
@@ -92,6 +96,18 @@ class Origin:
             self.timestamp_ns,
             self.ingress_ns,
             generation,
+            self.flags,
+            self.metadata,
+        )
+
+    def with_timestamp(self, timestamp_ns: int) -> Origin:
+        """A copy with another media time."""
+        return Origin(
+            self.session_id,
+            self.sequence,
+            timestamp_ns,
+            self.ingress_ns,
+            self.generation,
             self.flags,
             self.metadata,
         )
@@ -182,9 +198,36 @@ class Packet:
         origin = self.origin if metadata is None else self.origin.with_metadata(metadata)
         return Packet(payload, self.source, self.port, self.index, origin)
 
+    def expect(self, kind: type[PayloadT]) -> PayloadT:
+        """The payload, known to be of a kind: for operators that take nothing else.
+
+        Args:
+            kind: a payload class: `packet.expect(Audio).samples`.
+
+        Raises:
+            TypeError: it is of another kind; says which, and where it came from.
+        """
+        payload = self.payload
+        if isinstance(payload, kind):
+            return payload
+        came = f"{self.source} gave" if self.source.port else "the input was"
+        raise TypeError(f"{kind.__name__} is needed, {came} {type(payload).__name__}")
+
+    def keep(self) -> Packet:
+        """A packet that may be held for long: its payload copied out of shared memory.
+
+        A view of shared memory keeps its place there, which its producer then lacks.
+
+        Returns:
+            This packet where nothing of it lies in shared memory, else a copy.
+        """
+        payload = self.payload
+        kept = keep(payload)
+        return self if kept is payload else self.with_payload(kept)
+
     def __repr__(self) -> str:
-        ordinal = f"#{self.origin.sequence}.{self.index}"
-        return f"Packet({self.source} → {self.port}, {ordinal}, {self.payload!r})"
+        way = f"{self.source} → {self.port}" if self.port else f"{self.source}"
+        return f"Packet({way}, #{self.origin.sequence}.{self.index}, {self.payload!r})"
 
 
 class Group:

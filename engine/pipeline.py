@@ -7,49 +7,69 @@ US1.
 from __future__ import annotations
 
 import asyncio
-import itertools
-import re
-import threading
 from typing import TYPE_CHECKING, Any, Self
 
+from engine.composition.document import flow_of_manifest, sections_of
+from engine.composition.flow import Flow
 from engine.config import Settings, load_settings
-from engine.errors import UsageError
+from engine.errors import RemoteMediaError, UsageError
 from engine.manifest.load import load_manifest
-from engine.operator import Operator, Step
 from engine.prepare import prepare
 from engine.registry import Registry, target_of
+from engine.session.blocking import BlockingSession, LoopThread
 from engine.session.session import Session
+from engine.session.streaming import PipelineStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
     from engine.executors.contract import Progress
     from engine.manifest.load import Source
     from engine.packet import Packet
     from engine.plan import Plan
-    from engine.session.session import Input
+    from engine.reactive.bridge import PipelineOperator
+    from engine.session.inputs import Input
+
+_SECTIONS = frozenset({"nodes", "connections"})
 
 
 class Pipeline:
-    """A chain of operators, or a manifest's graph; making one starts nothing.
+    """A named graph of operators; making one starts nothing.
 
-    Pipelines are never changed: `|` gives a new one.
+    Pipelines are never changed: `|`, `&` and `connect` give new ones. One may stand in another, and
+    then has its name before its nodes' ids.
     """
 
     def __init__(
-        self, name: str, *, registry: Registry | None = None, settings: Settings | None = None
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        multiprocess: Mapping[str, Any] | None = None,
+        registry: Registry | None = None,
+        settings: Settings | None = None,
     ) -> None:
         """Begin an empty pipeline.
 
         Args:
             name: 1 to 255 characters.
-            registry: the operators a manifest may name; classes used with `|` are added to it.
+            description: for people.
+            multiprocess: settings for its sessions: the keys of [multiprocess] in runtime.toml.
+            registry: the operators a manifest may name; classes used with `|` are known anyway.
             settings: by default those of runtime.toml and the environment.
         """
         self.name = name
         self._registry = (registry or self.default_registry()).copy()
         self._settings = settings
-        self._steps: tuple[Step, ...] = ()
+        self._flow = Flow()
+        metadata: dict[str, Any] = {"name": name}
+        if description is not None:
+            metadata["description"] = description
+        if multiprocess is not None:
+            metadata["multiprocess"] = dict(multiprocess)
+        #: What a manifest says besides its nodes and connections.
+        self._head: dict[str, Any] = {"version": "v1", "metadata": metadata}
+        #: The document it was read from, as long as nothing was added.
         self._manifest: dict[str, Any] | None = None
 
     @classmethod
@@ -65,7 +85,7 @@ class Pipeline:
         registry: Registry | None = None,
         settings: Settings | None = None,
     ) -> Self:
-        """A pipeline of a manifest: JSON text, a mapping, or a file's path.
+        """A pipeline of a manifest: JSON or YAML text, a mapping, or a file's path.
 
         Raises:
             ManifestError: the document is no manifest; has every problem found. What it says about
@@ -74,63 +94,85 @@ class Pipeline:
         """
         manifest = load_manifest(source)
         pipeline = cls(manifest.metadata.name, registry=registry, settings=settings)
-        pipeline._manifest = manifest.to_dict()
+        document = manifest.to_dict()
+        pipeline._manifest = document
+        pipeline._head = {name: part for name, part in document.items() if name not in _SECTIONS}
         return pipeline
 
-    def __or__(self, step: Operator | Step) -> Self:
-        """Append an operator behind the last one."""
-        if isinstance(step, Operator):
-            step = Step(step)
-        elif not isinstance(step, Step):
-            hint = "an instance: add parentheses" if isinstance(step, type) else "an Operator"
-            raise UsageError(f"{step!r} cannot be a step of a pipeline; it takes {hint}")
-        if self._manifest is not None:
-            raise UsageError("a pipeline of a manifest has its nodes already; start a new Pipeline")
-        longer = type(self)(self.name, registry=self._registry, settings=self._settings)
-        longer._steps = (*self._steps, step)
-        cls = type(step.operator)
-        known = longer._registry.get(cls.node_type) if cls.node_type in longer._registry else None
-        if known is None:
-            longer._registry.register(cls)
-        elif known.cls is not cls:
-            if any(type(other.operator) is known.cls for other in self._steps):
-                raise UsageError(
-                    f"two classes of this pipeline have the node type {cls.node_type!r}:"
-                    f" {known.target} and {target_of(cls)}; give one another node_type"
-                )
-            longer._registry.register(cls)
-        return longer
+    # --- composition ------------------------------------------------------------------------------
+
+    def __or__(self, following: Any) -> Self:
+        """Append: every open output feeds every open input of what follows.
+
+        Args:
+            following: an operator, a flow, a pipeline, or a reactivex operator.
+
+        Raises:
+            UsageError: it is none of these, or there is nothing to connect.
+        """
+        return self._with_flow(self._own_flow().followed_by(following), following)
+
+    def __and__(self, other: Any) -> Self:
+        """Put nodes beside those there are, unconnected; `connect` links them.
+
+        Raises:
+            UsageError: it is nothing that can stand in a pipeline.
+        """
+        return self._with_flow(self._own_flow().beside(other), other)
+
+    def connect(
+        self,
+        source: str,
+        target: str,
+        *,
+        capacity: int | None = None,
+        overflow: str | None = None,
+    ) -> Self:
+        """Link two of its nodes by their ids; see `Flow.connect`.
+
+        Raises:
+            UsageError: there is no such node.
+        """
+        flow = self._own_flow().connect(source, target, capacity=capacity, overflow=overflow)
+        return self._with_flow(flow, None)
+
+    def as_flow(self) -> Flow:
+        """It as part of another pipeline, its nodes' ids behind its name."""
+        return self._own_flow().embedded(self.name)
+
+    def as_operator(
+        self, *, overflow: str = "error", capacity: int = 64, on_error: str = "cancel"
+    ) -> PipelineOperator:
+        """It as an operator in a reactivex chain of one's own.
+
+        Each subscription runs a session. reactivex has no demand, so a source that is quicker than
+        the pipeline meets a named policy; see `engine.reactive.bridge.as_operator`.
+
+        Args:
+            overflow: "error", "drop_oldest", "drop_newest", "latest" or "block".
+            capacity: how many inputs may wait.
+            on_error: what an error of the source does to what was sent before it: "cancel" or
+                "drain".
+
+        Returns:
+            A function from an observable of payloads to an observable of packets.
+
+        Raises:
+            UsageError: there is no such policy.
+        """
+        from engine.reactive.bridge import as_operator
+
+        return as_operator(self, overflow=overflow, capacity=capacity, on_error=on_error)
+
+    # --- as a document ----------------------------------------------------------------------------
 
     def to_manifest(self) -> dict[str, Any]:
         """The manifest that says the same.
 
         Raises:
-            UsageError: the pipeline is empty.
+            UsageError: the pipeline is empty, or a node holds a function that cannot be written.
         """
-        if self._manifest is not None:
-            return dict(self._manifest)
-        if not self._steps:
-            raise UsageError(f"pipeline {self.name!r} is empty; append operators with |")
-        nodes: list[dict[str, Any]] = []
-        ids: set[str] = set()
-        for step in self._steps:
-            node_id = step.node_id or _unique(_snake_case(type(step.operator).__name__), ids)
-            ids.add(node_id)
-            node: dict[str, Any] = {
-                "id": node_id,
-                "node_type": type(step.operator).node_type,
-                "params": step.operator.params.model_dump(mode="json", exclude_unset=True),
-            }
-            if step.executor is not None:
-                node["executor"] = step.executor
-            nodes.append(node)
-        pairs = itertools.pairwise(nodes)
-        return {
-            "version": "v1",
-            "metadata": {"name": self.name},
-            "nodes": nodes,
-            "connections": [{"from": a["id"], "to": b["id"]} for a, b in pairs],
-        }
+        return self._document(portable=True)
 
     def plan(self) -> Plan:
         """Check everything and decide what runs where.
@@ -140,7 +182,19 @@ class Pipeline:
             ResourceLimitError: it asks for more than it may have.
         """
         settings = self._settings if self._settings is not None else load_settings()
-        return prepare(self.to_manifest(), self._registry, settings)
+        return prepare(self._document(portable=False), self._registry, settings)
+
+    def to_mermaid(self) -> str:
+        """Its plan as a Mermaid flowchart.
+
+        Raises:
+            ManifestError, ResourceLimitError: see `plan`.
+        """
+        from engine.drawing import to_mermaid
+
+        return to_mermaid(self.plan())
+
+    # --- running ----------------------------------------------------------------------------------
 
     def session(self, on_progress: Callable[[Progress], None] | None = None) -> Session:
         """A session of this pipeline, to be entered with `async with`.
@@ -153,11 +207,46 @@ class Pipeline:
         """
         return Session(self.plan(), on_progress)
 
-    def run(self, inputs: Iterable[Input]) -> list[Packet]:
+    def blocking_session(
+        self, on_progress: Callable[[Progress], None] | None = None
+    ) -> BlockingSession:
+        """The same for code without a loop, to be entered with `with`; it has a thread of its own.
+
+        Args:
+            on_progress: told of each step of each node's start, on that thread.
+
+        Raises:
+            ManifestError, ResourceLimitError: see `plan`.
+        """
+        return BlockingSession(self.session(on_progress))
+
+    def stream(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> PipelineStream:
+        """Run a session on these inputs; its outputs as they come, by `async for` or by `for`.
+
+        Args:
+            inputs: see `Session.stream`.
+
+        Raises:
+            ManifestError, ResourceLimitError: see `plan`.
+        """
+        return PipelineStream(self.session(), inputs)
+
+    async def arun(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> list[Packet]:
         """Send the inputs, wait for the end, and return all outputs.
 
-        Runs a loop of its own; inside a running loop, in a thread, while this call blocks. In
-        coroutines, `session` is the better way.
+        Args:
+            inputs: see `Session.stream`.
+
+        Raises:
+            RemoteMediaError: the pipeline cannot run, or it failed.
+        """
+        return [packet async for packet in self.stream(inputs)]
+
+    def run(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> list[Packet]:
+        """What `arun` does, for code without a loop.
+
+        Runs a loop of its own; inside a running loop (a notebook), in a thread, while this call
+        blocks. In coroutines `arun` is the better way.
 
         Args:
             inputs: see `Session.stream`.
@@ -168,54 +257,92 @@ class Pipeline:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self._run(inputs))
-        return _run_in_thread(lambda: asyncio.run(self._run(inputs)))
+            return asyncio.run(self.arun(inputs))
+        with LoopThread("remotemedia-run") as thread:
+            return thread.call(self.arun, inputs)
 
-    async def _run(self, inputs: Iterable[Input]) -> list[Packet]:
-        async with self.session() as session:
-            return [packet async for packet in session.stream(inputs)]
+    # --- for people -------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        """Its plan as text, or why there is none."""
+        try:
+            return self.plan().describe()
+        except RemoteMediaError as error:
+            return f"{self!r}\n{error.message}"
 
     def __repr__(self) -> str:
-        nodes = (
-            " | ".join(node["id"] for node in self.to_manifest()["nodes"])
-            if self._has_nodes
-            else "empty"
-        )
+        nodes = " | ".join(entry["id"] for entry in self._entries()) or "empty"
         return f"Pipeline({self.name!r}: {nodes})"
 
-    @property
-    def _has_nodes(self) -> bool:
-        return bool(self._steps) or self._manifest is not None
+    def _repr_svg_(self) -> str | None:
+        """What a notebook draws; without a plan it prints `repr`."""
+        from engine.drawing import to_svg
 
-
-def _run_in_thread(work: Callable[[], list[Packet]]) -> list[Packet]:
-    """Run something with a loop of its own beside the caller's, and wait for it."""
-    results: list[list[Packet]] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
         try:
-            results.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(error)
+            return to_svg(self.plan())
+        except RemoteMediaError:
+            return None
 
-    thread = threading.Thread(target=target, name="remotemedia-run")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    # --- inside -----------------------------------------------------------------------------------
 
+    def _own_flow(self) -> Flow:
+        return self._flow if self._manifest is None else flow_of_manifest(self._manifest)
 
-def _snake_case(name: str) -> str:
-    stem = name.removesuffix("Node") or name
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem).lower()
+    def _entries(self) -> list[dict[str, Any]]:
+        if self._manifest is None and not self._flow.nodes:
+            return []
+        nodes: list[dict[str, Any]] = self._document(portable=False)["nodes"]
+        return nodes
 
+    def _document(self, *, portable: bool) -> dict[str, Any]:
+        if self._manifest is not None:
+            return dict(self._manifest)
+        if not self._flow.nodes:
+            raise UsageError(f"pipeline {self.name!r} is empty; append operators with |")
+        return {**self._head, **sections_of(self._flow, portable=portable)}
 
-def _unique(stem: str, taken: set[str]) -> str:
-    if stem not in taken:
-        return stem
-    number = 2
-    while f"{stem}_{number}" in taken:
-        number += 1
-    return f"{stem}_{number}"
+    def _with_flow(self, flow: Flow, added: Any) -> Self:
+        registry = self._registry
+        if isinstance(added, Pipeline):
+            registry = registry.copy()
+            added.lend_types(registry)
+        return self._of(self._head, flow, registry, self._settings)
+
+    @classmethod
+    def _of(
+        cls, head: dict[str, Any], flow: Flow, registry: Registry, settings: Settings | None
+    ) -> Self:
+        pipeline = cls(head["metadata"]["name"], registry=registry, settings=settings)
+        pipeline._head = head
+        pipeline._flow = flow
+        pipeline._register_classes()
+        return pipeline
+
+    def lend_types(self, registry: Registry) -> None:
+        """Make its node types known to a registry that does not know them."""
+        for entry in self._entries():
+            spec = self._registry.get(entry["node_type"])
+            if spec is not None and spec.node_type not in registry:
+                registry.register(spec.cls, spec.node_type, pattern=spec.pattern)
+
+    def _register_classes(self) -> None:
+        """Know the operators it is made of.
+
+        Raises:
+            UsageError: two of their classes have one node type.
+        """
+        classes: dict[str, type[Any]] = {}
+        for node in self._flow.nodes:
+            if node.operator is None:
+                continue
+            cls = type(node.operator)
+            known = classes.setdefault(node.node_type, cls)
+            if known is not cls:
+                raise UsageError(
+                    f"two classes of this pipeline have the node type {node.node_type!r}:"
+                    f" {target_of(known)} and {target_of(cls)}; give one another node_type"
+                )
+        for node_type, cls in classes.items():
+            known_spec = self._registry.get(node_type) if node_type in self._registry else None
+            if known_spec is None or known_spec.cls is not cls:
+                self._registry.register(cls, node_type)

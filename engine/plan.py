@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Problem, ResourceLimitError
 from engine.graph import DEFAULT_OVERFLOW, EXECUTORS, Link, topological_order
+from engine.rates import rate_problems
 from engine.wording import suggestion
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class NodePlan:
         node_type: its type.
         target: "module:qualname" of its operator.
         params: its params, JSON-compatible, in the operator's own spelling.
+        inputs: its input ports.
+        outputs: its output ports.
         executor: "local" or "process".
         rule: which rule placed it: "manifest", "operator", "pattern", "default" or "disabled".
         begins_stage: whether it waits or chooses, so that it begins a stage.
@@ -58,6 +61,8 @@ class NodePlan:
     node_type: str
     target: str
     params: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     executor: str
     rule: str
     begins_stage: bool = False
@@ -196,7 +201,7 @@ def make_plan(
         ResourceLimitError: nothing is wrong but that the limit of processes would be exceeded.
     """
     placed, problems = _place(graph, settings)
-    problems = [*known, *problems, *_link_problems(graph, settings)]
+    problems = [*known, *problems, *_link_problems(graph, settings), *rate_problems(graph)]
     if any(problem.severity == "error" for problem in problems):
         return None, tuple(problems)
     _check_process_limit(placed, settings)
@@ -235,6 +240,8 @@ def _place(graph: Graph, settings: Settings) -> tuple[dict[str, NodePlan], list[
             node_type=node.node_type,
             target=node.spec.target,
             params=node.params,
+            inputs=node.ports.inputs,
+            outputs=node.ports.outputs,
             executor=executor,
             rule=rule,
             begins_stage=node.spec.begins_stage,
@@ -263,6 +270,12 @@ def _placement_problem(node: GraphNode, executor: str, rule: str) -> Problem | N
     if executor != "process":
         return None
     module, _, qualname = node.spec.target.partition(":")
+    if not node.spec.cls.portable:
+        text = (
+            f"{node.id!r} is made of a function of this process; move the function to a module and"
+            " name it as 'module:function', or run the node local"
+        )
+        return _problem(node, "executor", text)
     if "<locals>" in qualname:
         where = "inside a function"
     elif module == "__main__" and not _main_has_file():
@@ -270,7 +283,7 @@ def _placement_problem(node: GraphNode, executor: str, rule: str) -> Problem | N
     else:
         return None
     text = (
-        f"{qualname.rpartition('.')[2]} is defined {where}, where another process cannot find it;"
+        f"{node.spec.cls.__name__} is defined {where}, where another process cannot find it;"
         " move the class to a module, or run the node local"
     )
     return _problem(node, "executor" if rule == "manifest" else "node_type", text)
@@ -440,7 +453,7 @@ def _sinks(graph: Graph) -> tuple[GraphNode, ...]:
     return tuple(
         node
         for node in graph.nodes
-        if node.spec.cls.outputs and (node.is_output or node.id not in taken)
+        if node.ports.outputs and (node.is_output or node.id not in taken)
     )
 
 
@@ -459,9 +472,7 @@ class _Edges:
             link = connection.link
             if self._stage_of[link.source_node] is not self._stage_of[link.target_node]:
                 edges.append(self._edge_between(connection))
-        edges += [
-            self._egress_edge(node.id, port) for node in sinks for port in node.spec.cls.outputs
-        ]
+        edges += [self._egress_edge(node.id, port) for node in sinks for port in node.ports.outputs]
         return tuple(edges)
 
     def _ingress_edge(self, node: str) -> EdgePlan:

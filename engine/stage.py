@@ -27,6 +27,7 @@ from engine.observe.statistics import StageStatistics
 from engine.packet import Group
 from engine.stage_ends import Ticket
 from engine.stage_timer import Timer
+from engine.stage_waiting import waiting_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, MutableSequence, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from engine.adapters import OperatorAdapter
     from engine.packet import Item
     from engine.stage_ends import Entry, Exit
+    from engine.stage_waiting import Waiting
 
 #: A turn slower than this makes the stage ring doorbells after each for a while, see `Stage.run`.
 SLOW_TURN_NS = 100_000
@@ -546,6 +548,15 @@ class Stage:
             if call.cancel is not None and not call.done and not call.items
         ]
         return min(signs, default=None)
+
+    def waiting_for(self) -> tuple[Waiting, ...]:
+        """What must come before it goes on, the most urgent first; nothing once it is done."""
+        if self.done:
+            return ()
+        due_ns = self.next_due_ns()
+        timer = None if due_ns is None else (due_ns, self._timers[0].adapter.node_id)
+        now_ns = self.host.now_ns()
+        return tuple(waiting_of(self._entries, self._exits, self.adapters, timer, now_ns))
 
     def statistics(self) -> StageStatistics:
         """A snapshot of the counts."""

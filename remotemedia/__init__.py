@@ -7,7 +7,9 @@ from remotemedia.shadowing import check_shadowing
 
 check_shadowing()
 
-from engine.config import Settings, load_settings  # noqa: E402 - only once ours are known to be ours
+from engine import preloads  # noqa: E402
+from engine.composition.flow import Flow  # noqa: E402 - only once ours are known to be ours
+from engine.config import Settings, load_settings  # noqa: E402
 from engine.errors import (  # noqa: E402
     EdgeClosedError,
     EdgeError,
@@ -27,22 +29,50 @@ from engine.errors import (  # noqa: E402
     WorkerCrashedError,
 )
 from engine.executors.contract import Progress  # noqa: E402
-from engine.operator import Context, Operator, Params, Step  # noqa: E402
+from engine.operator import Context, Operator, Params, Ports  # noqa: E402
 from engine.packet import Packet, Source  # noqa: E402
-from engine.payloads import Audio, Binary, Json, Payload, Text  # noqa: E402
+from engine.payloads import (  # noqa: E402
+    Audio,
+    BatchHint,
+    Binary,
+    CancelSpeculation,
+    Control,
+    DeadlineWarning,
+    File,
+    Json,
+    Payload,
+    Table,
+    Tensor,
+    Text,
+    Video,
+)
+from engine.reactive.collect import collect  # noqa: E402
+from engine.reactive.function import rx  # noqa: E402
 from engine.registry import Registry  # noqa: E402
+from engine.session.blocking import BlockingSession  # noqa: E402
 from engine.session.session import Session  # noqa: E402
 from remotemedia.pipeline import Pipeline, builtin_registry  # noqa: E402
+from remotemedia.registration import register_node  # noqa: E402
 
 __version__ = "0.1.0"
 
+# Most modules with operators import this one, which takes a fresh process 0.1 s.
+preloads.add(__name__)
+
 __all__ = [
     "Audio",
+    "BatchHint",
     "Binary",
+    "BlockingSession",
+    "CancelSpeculation",
     "Context",
+    "Control",
+    "DeadlineWarning",
     "EdgeClosedError",
     "EdgeError",
     "EdgeOverflowError",
+    "File",
+    "Flow",
     "InitTimeoutError",
     "Json",
     "ManifestError",
@@ -54,6 +84,7 @@ __all__ = [
     "Payload",
     "PeerDiedError",
     "Pipeline",
+    "Ports",
     "Problem",
     "Progress",
     "Registry",
@@ -64,13 +95,18 @@ __all__ = [
     "Source",
     "SpawnError",
     "StartupError",
-    "Step",
+    "Table",
+    "Tensor",
     "Text",
     "TransportError",
     "UsageError",
+    "Video",
     "WorkerCrashedError",
     "__version__",
     "builtin_registry",
     "check_shadowing",
+    "collect",
     "load_settings",
+    "register_node",
+    "rx",
 ]

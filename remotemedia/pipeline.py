@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
+from typing import TYPE_CHECKING
 
 import engine.pipeline
-from engine.registry import Registry
-from operators.catalog import declare_all
+from remotemedia.registration import builtin_registry
 
+if TYPE_CHECKING:
+    from engine.registry import Registry
 
-@functools.cache
-def builtin_registry() -> Registry:
-    """All operators of this project, imported when asked for; copy it to add to it."""
-    registry = Registry()
-    declare_all(registry)
-    return registry
+__all__ = ["Pipeline", "builtin_registry"]
 
 
 class Pipeline(engine.pipeline.Pipeline):

@@ -60,7 +60,7 @@ class Member(NamedTuple):
         slot: offset of the slot, by which it is released.
         start: offset of the Arrow stream inside the segment.
         size_bytes: its length.
-        head_bytes: length of an audio stream's head.
+        head_bytes: length of the stream's head, see `codec.Message`.
         kind: a code of `codec.KIND_CODES`.
         port: position of the receiving port in the edge's ports.
         flags, sequence, packet_index, timestamp_ns, ingress_ns, generation: see `engine.packet`.
@@ -166,7 +166,7 @@ def pack_failure(error: EdgeError) -> bytes:
     return bytes([FAIL]) + json.dumps({**data, "traceback": "", "context": {}}).encode()
 
 
-def pack_parts(payload: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+def pack_parts(payload: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
     """DATA messages for the pieces of a payload's stream."""
     for piece in payload:
         view = memoryview(piece)

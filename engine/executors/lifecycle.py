@@ -31,9 +31,7 @@ async def initialize_operators(
             `cleanup_operators`. A cancelled call leaves the same state.
     """
     for adapter in stage.adapters:
-        adapter.context.on_progress = lambda node_id, fraction, message: report(
-            node_id, "initializing", fraction, message
-        )
+        adapter.context.on_progress = report
         report(adapter.node_id, "initializing", 0.0, "")
         adapter.initialized = True
         try:

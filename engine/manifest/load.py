@@ -1,4 +1,4 @@
-"""From JSON text, bytes, a mapping or a file to a `Manifest`, with every problem found on the way.
+"""From JSON or YAML text, a mapping or a file to a `Manifest`, with every problem found on the way.
 
 Pure but for reading a file that was named. Source: FR-001, FR-006, SC-005, NFR-001.
 
@@ -10,20 +10,19 @@ read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from engine.errors import ManifestError, Problem, UsageError
+from engine.errors import ManifestError, Problem
+from engine.manifest.document import DocumentSource, read_document
 from engine.manifest.limits import DEFAULT_LIMITS, DOCUMENT, ManifestLimits
 from engine.manifest.model import VERSION, Connection, Manifest, Metadata, Node
 from engine.wording import path_of, quoted, sentence
 
-#: What a manifest can be read from; a `str` is JSON text, never a path.
-Source: TypeAlias = str | bytes | Mapping[str, Any] | Path | Manifest
+#: What a manifest can be read from; a `str` is JSON or YAML text, never a path.
+Source: TypeAlias = DocumentSource | Manifest
 
 #: More problems than this are not told one by one.
 PROBLEMS_MAX = 100
@@ -33,11 +32,12 @@ def load_manifest(source: Source, limits: ManifestLimits = DEFAULT_LIMITS) -> Ma
     """Read a manifest and check its structure.
 
     Args:
-        source: JSON text, its bytes, a mapping (not to be changed afterwards), or a file's path.
+        source: JSON or YAML text, its bytes, a mapping (not to be changed afterwards), or a file's
+            path; also wrapped as `{"manifest": {…}, "input_data": […]}`, see `load_document`.
         limits: what it may measure.
 
     Raises:
-        ManifestError: it is not JSON, or its structure is wrong; has all problems.
+        ManifestError: it is no JSON or YAML, or its structure is wrong; has all problems.
         UsageError: there is no such file, or it cannot be read.
     """
     manifest, problems = examine(source, limits)
@@ -63,85 +63,14 @@ def examine(
     """
     if isinstance(source, Manifest):
         return source, ()
-    document, problems = _document(source, limits)
-    if document is None or problems:
-        return None, tuple(problems)
+    document, problems = read_document(source, limits)
+    if document is None:
+        return None, problems
     try:
-        return Manifest.model_validate(document), ()
+        return Manifest.model_validate(document.manifest), ()
     except ValidationError as error:
-        problems = _problems(error, document)
-    return _salvage(document), tuple(problems)
-
-
-def _document(
-    source: str | bytes | Mapping[str, Any] | Path, limits: ManifestLimits
-) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """The document as a dict that is within the limits, or what is wrong with it."""
-    text = _read(source, limits) if isinstance(source, Path) else source
-    parsed: Any = text
-    shallow = False
-    if isinstance(text, str | bytes):
-        parsed, problem = _parse(text, limits)
-        if problem is not None:
-            return None, [problem]
-        # So few opening brackets cannot nest too deep, and the text's own size bounds its values.
-        shallow = _brackets(text) <= limits.depth_max
-    if not isinstance(parsed, Mapping):
-        return None, [Problem(DOCUMENT, f"must be an object, got {quoted(parsed)}")]
-    problem = None if shallow else limits.problem_of_shape(parsed)
-    if problem is not None:
-        return None, [problem]
-    if "nodes" not in parsed and isinstance(parsed.get("manifest"), Mapping):
-        wrapped = "is wrapped together with its input; give the value of its `manifest` field alone"
-        return None, [Problem(DOCUMENT, wrapped)]
-    return dict(parsed), limits.problems_of_length(parsed)
-
-
-def _read(path: Path, limits: ManifestLimits) -> bytes:
-    try:
-        with path.open("rb") as file:
-            # One byte more than allowed is enough to know; the rest need not be in memory.
-            return file.read(limits.document_bytes_max + 1)
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no manifest {path}; check the path", path=str(path)) from error
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the manifest {path}: {error.strerror}", path=str(path)
-        ) from error
-
-
-def _brackets(text: str | bytes) -> int:
-    if isinstance(text, str):
-        return text.count("{") + text.count("[")
-    return text.count(b"{") + text.count(b"[")
-
-
-def _parse(text: str | bytes, limits: ManifestLimits) -> tuple[Any, Problem | None]:
-    problem = limits.problem_of_size(len(text))
-    if problem is not None:
-        return None, problem
-    try:
-        return json.loads(text, parse_constant=_refuse_constant), None
-    except json.JSONDecodeError as error:
-        return None, Problem(DOCUMENT, _syntax_error(error))
-    except UnicodeDecodeError as error:
-        return None, Problem(DOCUMENT, f"is not UTF-8 text: {error.reason} at byte {error.start}")
-    except RecursionError:
-        return None, limits.problem_of_depth()
-    except ValueError as error:
-        return None, Problem(DOCUMENT, f"is not valid JSON: {error}")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
-
-
-def _syntax_error(error: json.JSONDecodeError) -> str:
-    what = f"is not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-    start = error.doc.lstrip()[:1]
-    if error.pos == 0 and start and start not in "{[":
-        return f"{what}; a string is read as JSON text, a file is named by a pathlib.Path"
-    return what
+        found = _problems(error, document.manifest)
+    return _salvage(document.manifest), tuple(found)
 
 
 def _problems(error: ValidationError, document: Mapping[str, Any]) -> list[Problem]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-import time
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
 from engine.packet import DEFAULT_INPUT, Group, Origin, Packet
 from engine.payloads import PAYLOAD_TYPES, Audio
+from engine.session.inputs import not_an_input
 from engine.session.wiring import INGRESS
+from engine.wording import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from engine.clock import Clock
     from engine.edges.contract import EdgeSender
     from engine.packet import Item
     from engine.payloads import Payload
@@ -26,16 +27,26 @@ class Ingress:
         node: its id.
         sender: its edge.
         ports: the node's input ports.
-        opened_ns: monotonic time from which media time is counted where nothing else gives it.
+        opened_ns: the session's time from which media time is counted where nothing else gives it.
     """
 
     def __init__(
-        self, node: str, sender: EdgeSender, ports: Sequence[str], session_id: str
+        self, node: str, sender: EdgeSender, ports: Sequence[str], session_id: str, now_ns: Clock
     ) -> None:
+        """Open an ingress.
+
+        Args:
+            node: the node's id.
+            sender: its edge.
+            ports: the node's input ports.
+            session_id: the session's id.
+            now_ns: the session's clock.
+        """
         self.node = node
         self.sender = sender
         self.ports = tuple(ports)
-        self.opened_ns = time.monotonic_ns()
+        self.opened_ns = now_ns()
+        self._now_ns = now_ns
         self._session_id = session_id
         self._sequence = 0
         self._audio_end_ns = 0
@@ -62,15 +73,13 @@ class Ingress:
             UsageError: it is no payload, or there is no such port.
         """
         if type(payload) not in PAYLOAD_TYPES:
-            awaitable = inspect.isawaitable(payload)
-            hint = "await it first" if awaitable else "use Audio, Text, Json or Binary"
-            raise UsageError(f"{type(payload).__name__} is not a payload: {hint}")
+            raise UsageError(not_an_input(payload))
         if port is None:
             port = self.ports[0] if self.ports else DEFAULT_INPUT
         elif port not in self.ports:
-            known = ", ".join(self.ports)
-            raise UsageError(f"node {self.node!r} has no input port {port!r}; it has: {known}")
-        now_ns = time.monotonic_ns()
+            hint = suggestion(port, self.ports, "input ports")
+            raise UsageError(f"node {self.node!r} has no input port {port!r}{hint}")
+        now_ns = self._now_ns()
         if timestamp_ns is None:
             is_audio = type(payload) is Audio
             timestamp_ns = self._audio_end_ns if is_audio else now_ns - self.opened_ns

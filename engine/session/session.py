@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Self, TypeAlias
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+)
+from typing import TYPE_CHECKING, Never, Self, cast
 
+from engine.clock import REAL_CLOCK, Clock, clock_of
 from engine.errors import EdgeClosedError, MediaError, NodeError, StartupError, UsageError
 from engine.executors.local import LocalStage
 from engine.observe.statistics import SessionStatistics
 from engine.packet import NO_METADATA, Item, Packet
-from engine.payloads import PAYLOAD_TYPES, Payload
+from engine.payloads import PAYLOAD_TYPES
 from engine.session.exits import Exits
 from engine.session.ingress import Ingress
+from engine.session.inputs import Input, checked_inputs, is_group, split_input
 from engine.session.state import Phase, SessionState
+from engine.session.streaming import OutputStream
+from engine.session.unread import UnreadWatch
 from engine.session.wiring import SESSION, Wiring
 
 if TYPE_CHECKING:
@@ -27,12 +37,10 @@ if TYPE_CHECKING:
 
     from engine.errors import RemoteMediaError
     from engine.executors.contract import Progress, RunningStage
+    from engine.payloads import Payload
     from engine.plan import Plan, StagePlan
 
 logger = logging.getLogger("remotemedia.session")
-
-#: What `stream` takes: a payload for the only ingress node, or one for a node named with it.
-Input: TypeAlias = Payload | tuple[str, Payload]
 
 
 class Session:
@@ -62,7 +70,10 @@ class Session:
         self._only_ingress: Ingress | None = None
         self._exits: Exits | None = None
         self._changed: asyncio.Event | None = None
+        #: That of the loop it is started on; everything of the session takes its time from there.
+        self._now_ns: Clock = REAL_CLOCK
         self._flush_scheduled = False
+        self._unread = UnreadWatch()
         self._cause_timer: asyncio.TimerHandle | None = None
         self._starting: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
@@ -72,6 +83,15 @@ class Session:
     async def __aenter__(self) -> Self:
         await self.start()
         return self
+
+    def __enter__(self) -> Never:
+        raise UsageError(
+            "a session is entered with `async with`; without a loop, use"
+            " `with pipeline.blocking_session() as session`"
+        )
+
+    def __exit__(self, *_: object) -> None:
+        """There for `__enter__` to be asked."""
 
     async def __aexit__(
         self,
@@ -94,6 +114,7 @@ class Session:
         """
         self._state.start()
         self._changed = asyncio.Event()
+        self._now_ns = clock_of(asyncio.get_running_loop())
         try:
             self._make()
             async with asyncio.TaskGroup() as group:
@@ -205,16 +226,22 @@ class Session:
 
     # --- output -----------------------------------------------------------------------------------
 
-    async def stream(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[Packet]:
+    def stream(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> OutputStream:
         """Send the inputs and yield the outputs as they come; ends when everything has come out.
 
         Args:
-            inputs: payloads, or (node, payload) pairs where there are several ingress nodes. They
-                are taken only as fast as the pipeline takes them.
+            inputs: payloads; payloads by input port, as a dict, that belong together; or
+                (node, input) pairs where there are several ingress nodes. They are taken only as
+                fast as the pipeline takes them.
 
         Raises:
             RemoteMediaError: the session failed, or an input cannot be sent.
         """
+        return OutputStream(self._stream(inputs))
+
+    async def _stream(
+        self, inputs: Iterable[Input] | AsyncIterable[Input]
+    ) -> AsyncGenerator[Packet]:
         sending = asyncio.create_task(self._send_all(inputs))
         sending.add_done_callback(lambda _: self._notify())
         try:
@@ -228,7 +255,8 @@ class Session:
                     await sending
                 if self._is_over():
                     break
-                await self._wait_changed()
+                with self._unread.reader_waits():
+                    await self._wait_changed()
             self._raise_failure()
         finally:
             sending.cancel()
@@ -258,7 +286,8 @@ class Session:
             if self._is_over():
                 self._raise_failure()
                 return None
-            await self._wait_changed()
+            with self._unread.reader_waits():
+                await self._wait_changed()
 
     def receive_nowait(self) -> Packet | None:
         """The next output, or None if there is none now.
@@ -271,6 +300,7 @@ class Session:
                 raise UsageError("start the session first: async with pipeline.session() as s")
             return None
         packet = self._exits.try_receive()
+        self._unread.reads += 1
         if packet is not None and not self._flush_scheduled:
             self._schedule_flush()
         return packet
@@ -315,6 +345,7 @@ class Session:
 
     def _make(self) -> None:
         """Make edges and stages; workers begin to start, all at once."""
+        self._refuse_workers_on_virtual_time()
         self._wiring = wiring = Wiring(self.plan, self.id)
         for plan in self.plan.stages:
             if plan.executor == "local":
@@ -326,11 +357,25 @@ class Session:
         for edge, sender in wiring.senders_of(SESSION):
             sender.on_credit = self._notify
             node = edge.target_node
-            self._ingress[node] = Ingress(node, sender, wiring.inputs_of(node), self.id)
+            self._ingress[node] = Ingress(
+                node, sender, wiring.inputs_of(node), self.id, self._now_ns
+            )
         if len(self._ingress) == 1:
             self._only_ingress = next(iter(self._ingress.values()))
         self._spawn_workers(wiring)
         wiring.close_arenas()
+
+    def _refuse_workers_on_virtual_time(self) -> None:
+        if self._now_ns is REAL_CLOCK:
+            return
+        placed = [stage for stage in self.plan.stages if stage.executor != "local"]
+        if placed:
+            nodes = ", ".join(repr(node.id) for stage in placed for node in stage.nodes)
+            raise UsageError(
+                f"on virtual time every node runs local, and {nodes} would run in a process, whose"
+                ' clock is real: place it with .on("local") or "executor": "local", or run the'
+                " session by asyncio.run"
+            )
 
     def _spawn_workers(self, wiring: Wiring) -> None:
         plans = [plan for plan in self.plan.stages if plan.executor == "process"]
@@ -357,8 +402,13 @@ class Session:
         if node is None:
             if self._only_ingress is not None:
                 return self._only_ingress
-            known = ", ".join(self._ingress) or "none; start the session first"
-            raise UsageError(f"say which node the input is for; ingress nodes: {known}")
+            if not self._ingress:
+                raise UsageError("nothing takes an input; start the session first")
+            first = next(iter(self._ingress))
+            raise UsageError(
+                f"say which node the input is for, as in ({first!r}, payload); ingress nodes:"
+                f" {', '.join(self._ingress)}; to feed all of them, put one node before them"
+            )
         ingress = self._ingress.get(node)
         if ingress is None:
             known = ", ".join(self._ingress) or "none; start the session first"
@@ -366,8 +416,10 @@ class Session:
         return ingress
 
     async def _send(self, ingress: Ingress, item: Item) -> int:
-        while not self._send_nowait(ingress, item):
-            await self._wait_changed()
+        if not self._send_nowait(ingress, item):
+            with self._unread.sender_waits():
+                while not self._send_nowait(ingress, item):
+                    await self._wait_changed()
         return item.origin.sequence
 
     def _send_nowait(self, ingress: Ingress, item: Item) -> bool:
@@ -382,15 +434,13 @@ class Session:
         return True
 
     async def _send_all(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> None:
+        checked_inputs(inputs)
         try:
             if isinstance(inputs, AsyncIterable):
                 async for item in inputs:
                     ingress, packet = self._stamp(item)
                     await self._send(ingress, packet)
             else:
-                if isinstance(inputs, tuple(PAYLOAD_TYPES)):
-                    kind = type(inputs).__name__
-                    raise UsageError(f"inputs must be an iterable of payloads, not one {kind}")
                 state = self._state
                 for item in inputs:
                     ingress, packet = self._stamp(item)
@@ -405,16 +455,17 @@ class Session:
                 raise
         await self.end_input()
 
-    def _stamp(self, item: Input) -> tuple[Ingress, Packet]:
-        node: str | None = None
-        if isinstance(item, tuple):
-            if len(item) != 2:  # noqa: PLR2004 - a pair
-                raise UsageError(f"an input is a payload or (node, payload), not {item!r:.100}")
-            node, item = item
+    def _stamp(self, item: Input) -> tuple[Ingress, Item]:
         ingress = self._only_ingress
+        if ingress is not None and type(item) in PAYLOAD_TYPES:  # the common case
+            packet = ingress.stamp(cast("Payload", item), None, None, self.generation, NO_METADATA)
+            return ingress, packet
+        node, value = split_input(item)
         if ingress is None or node is not None:
             ingress = self._ingress_of(node)
-        return ingress, ingress.stamp(item, None, None, self.generation, NO_METADATA)
+        if is_group(value):
+            return ingress, ingress.stamp_group(value, None, self.generation, NO_METADATA)
+        return ingress, ingress.stamp(value, None, None, self.generation, NO_METADATA)
 
     async def _wait_changed(self) -> None:
         changed = self._changed
@@ -450,7 +501,7 @@ class Session:
         return finished and self._exits is not None and self._exits.ended
 
     def _part_failed(self, part: str, error: RemoteMediaError) -> None:
-        if self._state.failed(error, time.monotonic_ns()):
+        if self._state.failed(error, self._now_ns()):
             self._end_all()
         else:
             logger.debug("part_failed_too", extra={"part": part, "reason": error.message})
@@ -463,7 +514,7 @@ class Session:
             self._cause_timer = loop.call_at(due_ns / 1e9 + 1e-3, self._give_up_waiting)
 
     def _give_up_waiting(self) -> None:
-        if self._state.tick(time.monotonic_ns()):
+        if self._state.tick(self._now_ns()):
             self._end_all()
 
     def _end_all(self) -> None:

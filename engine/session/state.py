@@ -104,7 +104,9 @@ class SessionState:
     def tick(self, now_ns: int) -> bool:
         """Time has passed; whether the session has failed by that: no cause came forward."""
         due_ns = self._cause_due_ns
-        if due_ns is None or now_ns < due_ns or self.error is not None or self._consequence is None:
+        if due_ns is None or now_ns < due_ns or self._consequence is None:
+            return False
+        if self.error is not None or self.phase in {Phase.STOPPING, Phase.CLOSED}:
             return False
         self._fail(self._consequence)
         return True

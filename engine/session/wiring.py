@@ -17,7 +17,6 @@ from engine.edges.segment import Segment, create_segment
 from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, SharedMemorySender
 from engine.errors import EdgeError
 from engine.packet import Source
-from engine.registry import resolve
 from engine.workers.stage_spec import EdgeSpec, StageSpec
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Wiring:
 
     def inputs_of(self, node_id: str) -> tuple[str, ...]:
         """The input ports of a node."""
-        return resolve(self._nodes[node_id].target).inputs
+        return self._nodes[node_id].inputs
 
     def worker_ends(self, stage: StagePlan) -> tuple[StageSpec, list[int]]:
         """What a worker needs to open its ends.

@@ -14,141 +14,30 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.compile import compile_stage
 from engine.edges.local import LocalEdge
+from engine.errors import EdgeClosedError
+from engine.executors.lifecycle import cleanup_operators, initialize_operators
 from engine.graph import Link
 from engine.hosts import AsyncioHost
-from engine.packet import (
-    DEFAULT_INPUT,
-    DEFAULT_OUTPUT,
-    NO_METADATA,
-    Group,
-    Origin,
-    Packet,
-    Source,
-)
-from engine.payloads import Json, Text
+from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT
 from engine.plan import EdgePlan, NodePlan, StagePlan
 from engine.registry import target_of
 from engine.stage import Stage
+from engine.testing.bench_ends import SESSION_ID, Feeder, Sink
+from engine.testing.play_bench import BenchPlayer, raised
 from engine.testing.virtual import VirtualHost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableSequence
+    from collections.abc import Iterable, MutableSequence
 
     from engine.operator import Operator
-    from engine.packet import Item
     from engine.payloads import Payload
-
-SESSION_ID = "session"
-
-
-class Sink:
-    """The consumer behind one out edge.
-
-    Attributes:
-        edge: the edge.
-        packets: what has come out so far.
-        withholding: whether it keeps the credits of what it takes (`release` returns them), so that
-            it is a slow consumer; otherwise they return at once.
-        held: credits it keeps.
-    """
-
-    def __init__(self, edge: LocalEdge) -> None:
-        self.edge = edge
-        self.packets: list[Packet] = []
-        self.withholding = False
-        self.held = 0
-
-    def take(self) -> int:
-        """Take what has come; how many packets that were."""
-        taken = 0
-        while (item := self.edge.try_receive()) is not None:
-            assert isinstance(item, Packet)
-            self.packets.append(item)
-            taken += 1
-            if self.withholding:
-                self.held += 1
-            else:
-                self.edge.release()
-        return taken
-
-    def release(self, count: int | None = None) -> None:
-        """Return `count` of the credits it keeps, or all."""
-        count = self.held if count is None else min(count, self.held)
-        self.held -= count
-        if count:
-            self.edge.release(count)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream has ended and everything before its end was taken."""
-        return self.edge.ended
-
-    @property
-    def payloads(self) -> list[Payload]:
-        """The payloads that have come out."""
-        return [packet.payload for packet in self.packets]
-
-    @property
-    def values(self) -> list[Any]:
-        """The payloads' contents: texts, JSON values, else the payload itself."""
-        return [_value_of(payload) for payload in self.payloads]
-
-    @property
-    def lineage(self) -> list[tuple[int, int]]:
-        """(sequence, index) of each packet that has come out."""
-        return [(packet.sequence, packet.index) for packet in self.packets]
-
-
-class Feeder:
-    """The producer before one in edge; what is refused waits with it.
-
-    Attributes:
-        edge: the edge.
-        waiting: what has found no credit yet.
-        sequence: that of the next packet.
-    """
-
-    def __init__(self, edge: LocalEdge, node_id: str, port: str) -> None:
-        self.edge = edge
-        self.waiting: deque[Item] = deque()
-        self.sequence = 0
-        self._source = Source(node_id, "")
-        self._port = port
-        self._ending = False
-
-    def packet(self, payload: Payload, port: str | None, **header: Any) -> Packet:
-        """Make the next packet."""
-        origin = Origin(
-            SESSION_ID,
-            header.get("sequence", self.sequence),
-            header.get("timestamp_ns", self.sequence * 1_000_000),
-            header.get("ingress_ns", self.sequence),
-            header.get("generation", 0),
-            header.get("flags", 0),
-            header.get("metadata", NO_METADATA),
-        )
-        self.sequence = origin.sequence + 1
-        return Packet(payload, self._source, port or self._port, 0, origin)
-
-    def finish(self) -> None:
-        """End the stream behind what waits."""
-        self._ending = True
-
-    def pump(self) -> int:
-        """Send what there are credits for, then perhaps the end; how many were sent."""
-        sent = 0
-        while self.waiting and self.edge.try_send(self.waiting[0]):
-            self.waiting.popleft()
-            sent += 1
-        if self._ending and not self.waiting:
-            self._ending = False
-            self.edge.finish()
-        return sent
+    from engine.testing.recording import Recording
+    from engine.testing.script import Script
 
 
 class StageBench:
@@ -159,22 +48,24 @@ class StageBench:
         host: what drives it: `clock` if no loop was running, else an `AsyncioHost`.
         feeders: "node" or "node.port" → producer.
         sinks: "node" or "node.port" → consumer.
+        finished_ns: when the stage was done, on the bench's clock; None: it is not.
     """
 
     def __init__(
         self,
-        operators: Mapping[str, Operator],
+        operators: Mapping[str, Operator] | Operator,
         links: Iterable[tuple[str, str]] | None = None,
         *,
         capacity: int | Mapping[str, int] = 64,
         inputs: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
         words: MutableSequence[int] | None = None,
+        started: bool = True,
     ) -> None:
         """Build the stage and start to host it.
 
         Args:
-            operators: node id → instance, in topological order.
+            operators: node id → instance, in topological order; or one, whose id is then "node".
             links: (from, to), each "node" or "node.port"; without, the operators are a chain.
             capacity: credits of each edge, or of those named as in `inputs` and `outputs`.
             inputs: where edges lead in, each "node" (any port, as the packet says) or "node.port";
@@ -182,7 +73,9 @@ class StageBench:
             outputs: where edges lead out, each "node" or "node.port"; without, every output port of
                 the nodes that no link leads from.
             words: the stage's control words.
+            started: whether it runs already; if not, `initialize` starts it, as a session does.
         """
+        operators = operators if isinstance(operators, Mapping) else {"node": operators}
         chain = list(operators)
         if links is None:
             links = itertools.pairwise(chain)
@@ -196,14 +89,19 @@ class StageBench:
                 node if port == DEFAULT_OUTPUT else f"{node}.{port}"
                 for node in chain
                 if node not in sources
-                for port in type(operators[node]).outputs
+                for port in operators[node].outputs
             ]
         self._capacity = capacity
+        self._ports = {node: operator.inputs for node, operator in operators.items()}
+        self._started = started
         self._finished = asyncio.Event()
+        self.finished_ns: int | None = None
         self._pumping = False
         self._loop = _running_loop()
         self.host: VirtualHost | AsyncioHost = (
-            VirtualHost() if self._loop is None else AsyncioHost(self._on_finished)
+            VirtualHost(on_finished=self._on_finished)
+            if self._loop is None
+            else AsyncioHost(self._on_finished)
         )
         self.stage = Stage("stage", SESSION_ID, self.host, words)
         self.feeders: dict[str, Feeder] = {}
@@ -213,7 +111,26 @@ class StageBench:
         nodes = tuple(_node_plan(node, operator) for node, operator in operators.items())
         plan = StagePlan("stage", "local", nodes, joined)
         compile_stage(plan, operators, self.stage, receivers, senders)
-        self.host.start(self.stage)
+        if isinstance(self.host, VirtualHost):
+            self.host.between = self._pump
+        if started:
+            self.host.start(self.stage)
+
+    async def initialize(self) -> None:
+        """Initialize the operators, as a session does before it feeds them; `cleanup` ends it.
+
+        Raises:
+            NodeError: an operator's initialize raised.
+        """
+        await initialize_operators(self.stage, lambda *_: None)
+        if not self._started:
+            self._started = True
+            self.host.start(self.stage)
+
+    async def cleanup(self) -> None:
+        """Stop the stage and clean the operators up."""
+        self.stage.cancel()
+        await cleanup_operators(self.stage)
 
     # --- feeding and reading --------------------------------------------------------------------
 
@@ -240,13 +157,14 @@ class StageBench:
 
     def feed_group(self, at: str | None = None, /, **payloads: Payload) -> None:
         """Send one group: input port → payload."""
+        self.feed_together(payloads, at=at)
+
+    def feed_together(
+        self, payloads: Mapping[str, Payload], *, at: str | None = None, **header: Any
+    ) -> None:
+        """Send one group: input port → payload; `at` and `header` as in `feed`."""
         feeder = self._feeder(at)
-        sequence = feeder.sequence
-        members = {
-            port: feeder.packet(payload, port, sequence=sequence)
-            for port, payload in payloads.items()
-        }
-        feeder.waiting.append(Group(members))
+        feeder.waiting.append(feeder.group(payloads, **header))
         self._pump()
 
     def finish(self, *at: str) -> None:
@@ -254,6 +172,20 @@ class StageBench:
         for name in at or tuple(self.feeders):
             self.feeders[name].finish()
         self._pump()
+
+    def fail(self, error: Exception) -> None:
+        """Let the producers fail: their edges end abnormally."""
+        for feeder in self.feeders.values():
+            message = f"the producer failed: {type(error).__name__}: {error}"
+            feeder.edge.fail(EdgeClosedError(message, edge=feeder.edge.edge_id))
+
+    def interrupt(self) -> None:
+        """Make stale what was fed so far; what is fed from now on belongs to a newer generation."""
+        generation = self.stage.words[0] + 1
+        self.stage.words[0] = generation
+        for feeder in self.feeders.values():
+            feeder.generation = generation
+        self.host.wake()
 
     def sink(self, name: str | None = None) -> Sink:
         """The sink of an out edge; the name may be left out where there is only one."""
@@ -270,23 +202,61 @@ class StageBench:
 
     def run(self) -> None:
         """Feed, run and read until nothing moves any more. Time stands still."""
-        moved = True
-        while moved:
-            self.clock.run_until_idle()
-            moved = self._pump()
+        self.clock.run_until_idle()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, then run until nothing moves any more."""
-        self.run()
+        """Let time pass; at each instant at which a timer is due, until nothing moves any more."""
         self.clock.advance(seconds)
-        self.run()
+
+    async def finished(self) -> None:
+        """Wait until the stage is done."""
+        await self._finished.wait()
 
     async def joined(self) -> None:
         """Wait until the stage is done and its tasks have ended."""
         assert isinstance(self.host, AsyncioHost)
-        await self._finished.wait()
+        await self.finished()
         await self.host.join()
         self._pump()
+
+    def play(
+        self, script: Script, *, until_s: float | None = None, record_errors: bool = False
+    ) -> Recording:
+        """Do what a script says, let time pass until nothing is due, and say what came out.
+
+        For synchronous operators, outside a loop; else see `aplay`.
+
+        Args:
+            script: what the producers do, from now on.
+            until_s: when to stop, in seconds from now; None: when no timer is left.
+            record_errors: keep what the stage fails with in the recording, instead of raising it.
+
+        Raises:
+            NodeError: an operator raised.
+            HangError: timers go on for ever, and `until_s` is not given.
+        """
+        player = BenchPlayer(self, script, until_s)
+        player.play()
+        return raised(player.recording(), record_errors=record_errors)
+
+    async def aplay(
+        self, script: Script, *, until_s: float | None = None, record_errors: bool = False
+    ) -> Recording:
+        """`play` in the running loop, until the stage is done or is stopped at `until_s`.
+
+        Raises:
+            UsageError: the script never ends its input, and `until_s` is not given.
+            NodeError: an operator raised.
+        """
+        script.check_stop(until_s)
+        player = BenchPlayer(self, script, until_s)
+        try:
+            await player.aplay()
+        finally:
+            assert isinstance(self.host, AsyncioHost)
+            await self.host.join()
+            self._pump()
+        return raised(player.recording(), record_errors=record_errors)
 
     @property
     def settled(self) -> bool:
@@ -308,7 +278,7 @@ class StageBench:
         node, _, port = name.partition(".")
         edge = self._edge(name)
         edge.on_credit = self._wake
-        self.feeders[name] = Feeder(edge, node, port or DEFAULT_INPUT)
+        self.feeders[name] = Feeder(edge, node, port or self._first_port(node), self.host.now_ns)
         plan = EdgePlan(f"→{name}", None, "stage", node, "", node, port, "local", edge.capacity)
         return plan, edge
 
@@ -316,9 +286,13 @@ class StageBench:
         node, port = _output(name)
         edge = self._edge(name)
         edge.on_readable = self._wake
-        self.sinks[name] = Sink(edge)
+        self.sinks[name] = Sink(edge, self.host.now_ns)
         plan = EdgePlan(f"{name}→", "stage", None, node, port, node, "", "local", edge.capacity)
         return plan, edge
+
+    def _first_port(self, node: str) -> str:
+        ports = self._ports[node]
+        return ports[0] if ports and DEFAULT_INPUT not in ports else DEFAULT_INPUT
 
     def _wake(self) -> None:
         if self._loop is not None and not self._pumping:
@@ -332,6 +306,7 @@ class StageBench:
         return any(taken) or any(sent)
 
     def _on_finished(self, stage: Stage) -> None:
+        self.finished_ns = self.host.now_ns()
         self._finished.set()
 
 
@@ -359,12 +334,5 @@ def _input(name: str) -> tuple[str, str]:
 
 def _node_plan(node: str, operator: Operator) -> NodePlan:
     cls = type(operator)
-    return NodePlan(node, cls.node_type, target_of(cls), {}, "local", "default")
-
-
-def _value_of(payload: Payload) -> Any:
-    if isinstance(payload, Text):
-        return payload.text
-    if isinstance(payload, Json):
-        return payload.value
-    return payload
+    ports = (operator.inputs, operator.outputs)
+    return NodePlan(node, cls.node_type, target_of(cls), {}, *ports, "local", "default")

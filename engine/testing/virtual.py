@@ -1,17 +1,18 @@
 """Virtual time: a host for a stage, and an asyncio loop, that never wait.
 
 Time moves when a test says so (`VirtualHost`), or jumps to the next timer as soon as nothing else
-is left to do (`VirtualLoop`). What would hang is an error at once.
+is left to do (`VirtualLoop`). It is exact to the nanosecond. What would hang is an error at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import selectors
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.testing.waits import describe_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 #: A stage that wants to be run more often than this without time moving is in an endless loop.
 RUNS_MAX = 1_000_000
+#: Real time a loop gives a thread of `run_in_executor` to answer; its clock stands meanwhile.
+THREAD_PATIENCE_S = 60.0
 
 
 class HangError(AssertionError):
@@ -37,13 +40,19 @@ class VirtualHost:
         stage: the stage that is hosted, once it was started.
         finished_count: how many times the stage said that it was done; 1 at the end.
         longest_run_ns: the longest time one run of the stage took on the virtual clock.
+        between: called where the stage has come to rest, before time moves on; whether it has moved
+            anything on the stage's edges.
     """
 
-    def __init__(self, start_ns: int = 0) -> None:
-        """Make a host whose clock shows `start_ns`."""
+    def __init__(
+        self, start_ns: int = 0, on_finished: Callable[[Stage], None] | None = None
+    ) -> None:
+        """Make a host whose clock shows `start_ns`; `on_finished` hears when the stage is done."""
+        self._on_finished = on_finished
         self.stage: Stage | None = None
         self.finished_count = 0
         self.longest_run_ns = 0
+        self.between: Callable[[], bool] | None = None
         self._now_ns = start_ns
         self._woken = False
         self._thread = threading.get_ident()
@@ -66,7 +75,9 @@ class VirtualHost:
             return
         for _ in range(RUNS_MAX):
             if not self._woken:
-                return
+                if self.between is None or not self.between():
+                    return
+                continue
             self._woken = False
             started_ns = self._now_ns
             more = stage.run()
@@ -117,6 +128,8 @@ class VirtualHost:
 
     def finished(self, stage: Stage) -> None:
         self.finished_count += 1
+        if self._on_finished is not None:
+            self._on_finished(stage)
 
     def _no_loop(self) -> RuntimeError:
         if self.stage is not None:
@@ -128,16 +141,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An asyncio loop whose clock jumps to the next timer when nothing is ready.
 
     `asyncio.sleep(60)` takes no time, and a wait for what nobody will ever do raises `HangError`
-    out of the loop. Sockets are polled, never waited for; do not wait for threads or processes.
+    out of the loop. Sockets are polled, never waited for. Its clock stands while a thread of
+    `asyncio.to_thread` works; do not wait for other threads, or for processes.
     """
 
     def __init__(self, start_ns: int = 0) -> None:
         """Make a loop whose clock shows `start_ns`."""
         self._now_ns = start_ns
+        self._in_threads = 0
+        self._stages: list[Stage] = []
         super().__init__(_JumpingSelector(self))
 
     def now_ns(self) -> int:
-        """The clock in nanoseconds."""
+        """The clock in nanoseconds; sessions and stages on this loop take their time from here."""
         return self._now_ns
 
     def time(self) -> float:
@@ -145,17 +161,48 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now_ns / 1e9
 
     def jump(self, seconds: float) -> None:
-        """Move the clock forward."""
-        self._now_ns += math.ceil(seconds * 1e9)
+        """Move the clock forward, by a nanosecond at least.
+
+        It lands on whole nanoseconds of the clock, not of the wait: so what was asked for at 0.3 s
+        comes at 0.3 s, whatever floats made of the difference.
+        """
+        self._now_ns = max(self._now_ns + 1, round((self.time() + seconds) * 1e9))
+
+    def watch(self, stage: Stage) -> None:
+        """Say in a `HangError` what this stage waits for, too; its host calls this."""
+        self._stages = [other for other in self._stages if not other.done]
+        self._stages.append(stage)
 
     def describe_waiting(self) -> str:
-        """What every unfinished task waits at."""
-        lines = []
-        for task in asyncio.all_tasks(self):
-            frame = next(iter(task.get_stack(limit=1)), None)
-            where = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "its beginning"
-            lines.append(f"  - {task.get_name()} waits at {where}")
-        return "\n".join(sorted(lines)) or "  - no task at all"
+        """What every unfinished task and every running stage waits for."""
+        return describe_waits(self, self._stages)
+
+    # --- threads --------------------------------------------------------------------------------
+
+    @property
+    def in_threads(self) -> bool:
+        """Whether a thread works for somebody on this loop."""
+        return self._in_threads > 0
+
+    def run_in_executor(  # type: ignore[override] # its own arguments differ between versions
+        self, executor: Any, func: Any, *args: Any
+    ) -> asyncio.Future[Any]:
+        """See `asyncio.loop.run_in_executor`."""
+        future = super().run_in_executor(executor, func, *args)
+        self._in_threads += 1
+        future.add_done_callback(self._thread_done)
+        return future
+
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """See `asyncio.loop.shutdown_default_executor`."""
+        self._in_threads += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._in_threads -= 1
+
+    def _thread_done(self, _: asyncio.Future[Any]) -> None:
+        self._in_threads -= 1
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -169,11 +216,23 @@ class _JumpingSelector(selectors.DefaultSelector):
         events = super().select(0)
         if events or timeout == 0:
             return events
+        if self._loop.in_threads:
+            return self._wait_for_thread()
         if timeout is None:
             raise HangError(
-                f"nothing is ready and nothing is scheduled:\n{self._loop.describe_waiting()}"
+                f"at {self._loop.time():g} s of virtual time nothing is ready and nothing is"
+                f" scheduled:\n{self._loop.describe_waiting()}"
             )
         self._loop.jump(timeout)
+        return events
+
+    def _wait_for_thread(self) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(THREAD_PATIENCE_S)
+        if not events:
+            raise HangError(
+                f"a thread has not answered within {THREAD_PATIENCE_S:g} s of real time:\n"
+                f"{self._loop.describe_waiting()}"
+            )
         return events
 
 
@@ -189,8 +248,10 @@ def virtual_loop(start_ns: int = 0) -> Iterator[VirtualLoop]:
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end on a loop on virtual time; `asyncio.run` without the waiting.
 
+    Whole sessions run on it too, as long as all their nodes are local.
+
     Raises:
-        HangError: it waits for what can never happen.
+        HangError: it waits for what can never happen; says who waits for what.
     """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)

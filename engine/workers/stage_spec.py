@@ -5,7 +5,7 @@ Pure. Import paths, JSON and numbers of descriptors cross to a worker; never a p
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from engine.packet import Source
@@ -67,9 +67,14 @@ class StageSpec:
             StagePlan(
                 stage["id"],
                 stage["executor"],
-                tuple(NodePlan(**node) for node in stage["nodes"]),
+                tuple(_node_plan(node) for node in stage["nodes"]),
                 tuple(Link(**link) for link in stage["links"]),
             ),
             tuple(EdgeSpec.from_dict(edge) for edge in data["receivers"]),
             tuple(EdgeSpec.from_dict(edge) for edge in data["senders"]),
         )
+
+
+def _node_plan(data: dict[str, Any]) -> NodePlan:
+    plan = NodePlan(**data)
+    return replace(plan, inputs=tuple(plan.inputs), outputs=tuple(plan.outputs))

@@ -18,7 +18,7 @@ import select
 import signal
 import socket
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from engine.workers import strays
 from engine.workers.child import enter
@@ -36,6 +36,9 @@ from engine.workers.messages import (
     encode,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: What every worker needs; loaded once, shared by all of them.
 PRELOADED: Final = (
     "asyncio",
@@ -52,15 +55,16 @@ PRELOADED: Final = (
 PRELOADED_OPTIONAL: Final = ("uvloop", "engine.workers.stage_runner")
 
 
-def main(control_fd: int, server_pid: int) -> NoReturn:
+def main(control_fd: int, server_pid: int, modules: Sequence[str] = ()) -> NoReturn:
     """Run the zygote; never returns.
 
     Args:
         control_fd: its end of a SOCK_SEQPACKET pair.
         server_pid: the process that exec'd it.
+        modules: what it loads besides its own, see `engine.preloads`.
     """
     os.set_inheritable(control_fd, False)
-    zygote = Zygote(socket.socket(fileno=control_fd), server_pid)
+    zygote = Zygote(socket.socket(fileno=control_fd), server_pid, modules)
     zygote.serve()
 
 
@@ -70,10 +74,14 @@ class Zygote:
     Args:
         control: a connected, blocking SOCK_SEQPACKET socket.
         server_pid: the server's process id.
+        modules: what it loads besides its own.
     """
 
-    def __init__(self, control: socket.socket, server_pid: int) -> None:
+    def __init__(
+        self, control: socket.socket, server_pid: int, modules: Sequence[str] = ()
+    ) -> None:
         self._control = control
+        self._modules = tuple(modules)
         self._server_pid = server_pid
         self._pid = os.getpid()
         #: Living or unreaped workers, both ways.
@@ -89,7 +97,7 @@ class Zygote:
         server = os.pidfd_open(self._server_pid)
         if os.getppid() != self._server_pid:
             self._end()
-        preload()
+        preload(self._modules)
         self._send(ZygoteReadyEvent(self._pid))
         poller = select.poll()
         for fd in (self._control.fileno(), server, wake.fileno()):
@@ -227,11 +235,15 @@ class Zygote:
 # --- getting warm ---------------------------------------------------------------------------
 
 
-def preload() -> None:
-    """Load what workers need and leave it where a fork shares it."""
+def preload(modules: Sequence[str] = ()) -> None:
+    """Load what workers need and leave it where a fork shares it.
+
+    Args:
+        modules: what they need besides, where it is installed.
+    """
     for name in PRELOADED:
         importlib.import_module(name)
-    for name in PRELOADED_OPTIONAL:
+    for name in (*PRELOADED_OPTIONAL, *modules):
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:

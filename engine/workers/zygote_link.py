@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import engine
+from engine import preloads
 from engine.workers import strays
 from engine.workers.channel import Channel, packet_socketpair
 from engine.workers.output import new_tail, to_text
@@ -44,7 +45,8 @@ ENVIRONMENT: Final = {
 #: -P below keeps the working directory out of sys.path until this replaces it.
 _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    " from engine.workers.zygote import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    " from engine.workers.zygote import main;"
+    " main(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])"
 )
 
 
@@ -190,7 +192,8 @@ class ZygoteLink:
 
     def _arguments(self, control_fd: int) -> list[str]:
         paths = json.dumps(import_paths(self.executable))
-        return [self.executable, "-P", "-c", _BOOT, paths, str(control_fd), str(os.getpid())]
+        numbers = (str(control_fd), str(os.getpid()))
+        return [self.executable, "-P", "-c", _BOOT, paths, *numbers, *preloads.modules()]
 
     def _wait(self, timeout_s: float) -> bool:
         with contextlib.suppress(subprocess.TimeoutExpired):

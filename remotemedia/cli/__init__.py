@@ -1,4 +1,6 @@
-"""The command line: `remotemedia run`, `validate`, `demo`. One module per command.
+"""The command line: `remotemedia run`, `validate`, `explain`, `nodes`, `demo`.
+
+One module per command.
 
 This package loads typer and nothing else; what a command needs is imported when it runs, so that
 `--help` and completion are quick. Source: FR-001, FR-006, US1.

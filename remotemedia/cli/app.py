@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from remotemedia.cli.demo import demo
+from remotemedia.cli.explain import explain
+from remotemedia.cli.nodes import nodes
 from remotemedia.cli.run import run
 from remotemedia.cli.validate import validate
 
@@ -19,6 +21,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(validate)
+app.command()(explain)
+app.add_typer(nodes)
 app.command()(demo)
 
 

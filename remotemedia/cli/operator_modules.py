@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def registry_with(names: Iterable[str], settings: Settings) -> Registry:
-    """The project's operators and those of some modules, which are imported.
+    """The process's operators and those of some modules, which are imported.
 
     Workers find the modules as well: they import from where this process does. What is found there
     before (the standard library, installed packages) counts first.
@@ -33,17 +33,33 @@ def registry_with(names: Iterable[str], settings: Settings) -> Registry:
     Raises:
         UsageError: a module cannot be imported, or has no operator.
     """
-    registry = builtin_registry().copy()
     for path in settings.extra_paths:
         _make_importable(path)
-    for name in names:
-        module = _from_file(Path(name)) if name.endswith(".py") else _from_name(name)
-        classes = _operators_of(module)
-        if not classes:
-            raise UsageError(f"--operators {name}: there is no subclass of Operator in it")
+    modules = {name: _imported(name) for name in names}
+    # Only now: importing a module may have registered what is in it.
+    registry = builtin_registry().copy()
+    for name, module in modules.items():
+        classes, old_nodes = _operators_of(module), _old_nodes_of(module)
+        if not (classes or old_nodes or _registers(module, registry)):
+            raise UsageError(
+                f"--operators {name}: there is no subclass of Operator in it, and nothing"
+                " registered by register_node"
+            )
         for cls in classes:
             registry.register(cls)
+        for cls in old_nodes:
+            registry.register(cls, pattern=True)
     return registry
+
+
+def _imported(name: str) -> ModuleType:
+    return _from_file(Path(name)) if name.endswith(".py") else _from_name(name)
+
+
+def _registers(module: ModuleType, registry: Registry) -> bool:
+    """Whether classes of a module are registered already, of whatever kind they are."""
+    targets = (declared.target for declared in registry.declarations())
+    return any(target.partition(":")[0] == module.__name__ for target in targets)
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -80,6 +96,17 @@ def _import(module_name: str, said: str) -> ModuleType:
         ) from error
 
 
+def _old_nodes_of(module: ModuleType) -> list[type[Operator]]:
+    """Operators around the classes in a module that are nodes of the older Python API."""
+    if not any(
+        isinstance(value, type) and hasattr(value, "process") for value in vars(module).values()
+    ):
+        return []
+    from remotemedia.core._compat.registration import adopt_module  # only for those who need it
+
+    return [*adopt_module(module)]
+
+
 def _operators_of(module: ModuleType) -> list[type[Operator]]:
     """The operator classes in a module, brought into it or its own, but none of this project's."""
     return [
@@ -87,5 +114,5 @@ def _operators_of(module: ModuleType) -> list[type[Operator]]:
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, Operator)
-        and not value.__module__.startswith(("engine.", "operators."))
+        and not value.__module__.startswith(("engine.", "operators.", "remotemedia."))
     ]

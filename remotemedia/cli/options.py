@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 ManifestArgument = Annotated[
-    Path, typer.Argument(metavar="MANIFEST", help="The manifest, a JSON file.")
+    Path, typer.Argument(metavar="MANIFEST", help="The manifest, a JSON or YAML file.")
 ]
 ConfigOption = Annotated[
     Path | None,

@@ -1,10 +1,10 @@
-"""Which sink's outputs go into which file, and how a packet is written down.
+"""Which sink's outputs go into which file.
 
 Source: FR-006, US1.
 
     .wav     audio, 16 bit; the file appears when it is complete
-    .txt     Text and Json, one per line
-    .jsonl   Text and Json, one JSON value per line
+    .txt     Text, Json, File and Control, one per line
+    .jsonl   the same, one JSON value per line
     others   Binary, as it is
 
 What can be told before anything starts is told then.
@@ -12,17 +12,16 @@ What can be told before anything starts is told then.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Final, Protocol, Self, TextIO
 
 from engine.errors import MediaError, RemoteMediaError, UsageError
-from engine.payloads import Audio, Binary, Json, Text, kind_of
+from engine.payloads import Audio, Binary, kind_of
 from engine.registry import resolve
 from remotemedia.cli.inputs import nearest_of, split_option
+from remotemedia.cli.packet_text import TOLD, dump_json, facts_of, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,12 +33,13 @@ if TYPE_CHECKING:
     from engine.plan import NodePlan, Plan
     from remotemedia.cli.inputs import FileInput
 
+_LINES: Final = frozenset({"text", "json", "file", "control"})
 #: Suffix → payload kinds such a file takes; every other suffix takes binary.
 _KINDS: Final = {
     ".wav": frozenset({"audio"}),
-    ".txt": frozenset({"text", "json"}),
-    ".jsonl": frozenset({"text", "json"}),
-    ".ndjson": frozenset({"text", "json"}),
+    ".txt": _LINES,
+    ".jsonl": _LINES,
+    ".ndjson": _LINES,
 }
 _BINARY: Final = frozenset({"binary"})
 #: What to use instead of suffixes that look as if they were understood.
@@ -190,7 +190,8 @@ def _kinds(path: Path) -> frozenset[str]:
 
 
 def _kind_error(path: Path, node: str, kind: str) -> UsageError:
-    takes = " and ".join(sorted(_kinds(path)))
+    *most, last = sorted(_kinds(path))
+    takes = f"{', '.join(most)} and {last}" if most else last
     better = {"audio": ".wav", "text": ".txt or .jsonl", "json": ".jsonl"}.get(kind)
     hint = f"; {kind} goes into {better}" if better else ""
     return UsageError(
@@ -234,9 +235,8 @@ class _LinesWriter:
 
     def write(self, payload: Payload) -> None:
         if self._as_json:
-            assert isinstance(payload, Text | Json)
-            value = payload.text if isinstance(payload, Text) else payload.value
-            self._file.write(f"{dump_json(value)}\n")
+            assert isinstance(payload, TOLD)
+            self._file.write(f"{dump_json(facts_of(payload))}\n")
         else:
             self._file.write(f"{one_line(payload)}\n")
 
@@ -256,70 +256,3 @@ class _BytesWriter:
     def close(self, *, complete: bool) -> None:
         del complete
         self._file.close()
-
-
-# --- packets as text --------------------------------------------------------------------------
-
-
-def one_line(payload: Payload) -> str:
-    """A payload as one line for people."""
-    match payload:
-        case Text():
-            return "\\n".join(payload.text.splitlines())
-        case Json():
-            return dump_json(payload.value)
-        case Audio():
-            return f"{payload.frames} frames of audio"
-        case Binary():
-            return f"{len(payload.data)} bytes, {payload.mime_type}"
-
-
-def packet_data(packet: Packet) -> dict[str, Any]:
-    """A packet as JSON-compatible data: its place and origin, its kind, and what it says."""
-    payload = packet.payload
-    data: dict[str, Any] = {
-        "node": packet.source.node,
-        "port": packet.source.port,
-        "sequence": packet.sequence,
-        "index": packet.index,
-        "timestamp_ns": packet.timestamp_ns,
-        "kind": kind_of(payload),
-    }
-    match payload:
-        case Text():
-            data["text"] = payload.text
-            if payload.language:
-                data["language"] = payload.language
-        case Json():
-            data["value"] = payload.value
-        case Audio():
-            data["audio"] = {
-                "frames": payload.frames,
-                "channels": payload.channels,
-                "sample_rate": payload.sample_rate,
-                "duration_ms": payload.duration_ns / 1e6,
-            }
-        case Binary():
-            data["binary"] = {"bytes": len(payload.data), "mime_type": payload.mime_type}
-    return data
-
-
-def dump_json(value: Any) -> str:
-    """One line of standard JSON; what JSON cannot say (NaN, numpy's types) as near as it gets."""
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
-    except (TypeError, ValueError):
-        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    item = getattr(value, "item", None)
-    return _plain(item()) if callable(item) else str(value)

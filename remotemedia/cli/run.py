@@ -15,8 +15,10 @@ from remotemedia.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from engine.plan import Plan
     from remotemedia.cli.console import Console
     from remotemedia.cli.stdout import ResultStream
+    from remotemedia.cli.wrapped_input import WrappedInput
 
 
 def run(
@@ -28,7 +30,8 @@ def run(
             "-i",
             metavar="[NODE=]FILE",
             help="Feed a file to an ingress node: sound (.wav, .flac, .ogg, .mp3) in blocks of"
-            " 20 ms, .txt and .jsonl line by line, .json and others whole. Once per node.",
+            " 20 ms, .txt and .jsonl line by line, .json and others whole. Once per node. Without"
+            " it, the input_data of the manifest's wrapper.",
         ),
     ] = None,
     outputs: Annotated[
@@ -58,7 +61,7 @@ def run(
     """
     from remotemedia.cli.console import Console, told
     from remotemedia.cli.exits import READER_GONE
-    from remotemedia.cli.outputs import dump_json
+    from remotemedia.cli.packet_text import dump_json
     from remotemedia.cli.stdout import ReaderGoneError, ResultStream
 
     console = Console(debug=debug)
@@ -98,6 +101,7 @@ class _Request:
         import asyncio
 
         from engine.config import load_settings
+        from engine.manifest.document import load_document
         from engine.prepare import prepare
         from remotemedia.cli.inputs import assign_inputs
         from remotemedia.cli.operator_modules import registry_with
@@ -105,8 +109,18 @@ class _Request:
         from remotemedia.cli.runner import Runner
 
         settings = load_settings(self._config)
-        plan = prepare(self._manifest, registry_with(self._operators, settings), settings)
+        registry = registry_with(self._operators, settings)
+        document = load_document(self._manifest)
+        plan = prepare(document.manifest, registry, settings)
         console.warn_of(plan.warnings)
         files = assign_inputs(self._inputs, plan)
         sinks = OutputFiles(self._outputs, plan, files)
-        return asyncio.run(Runner(plan, files, sinks, console, results, as_json=as_json).run())
+        inputs = files or self._wrapped(document.input_data, plan)
+        if files and document.input_data is not None:
+            console.note("the manifest's input_data is not used: --input feeds the pipeline")
+        return asyncio.run(Runner(plan, inputs, sinks, console, results, as_json=as_json).run())
+
+    def _wrapped(self, input_data: object, plan: Plan) -> list[WrappedInput]:
+        from remotemedia.cli.wrapped_input import wrapped_inputs
+
+        return wrapped_inputs(input_data, plan) if input_data is not None else []

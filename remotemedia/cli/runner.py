@@ -11,11 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import EdgeClosedError
-from engine.payloads import Audio, Json, Text
+from engine.payloads import Audio, kind_of, payload_bytes
 from engine.session.session import Session
 from remotemedia.cli.exits import DONE
 from remotemedia.cli.inputs import size_of
-from remotemedia.cli.outputs import dump_json, one_line, packet_data
+from remotemedia.cli.packet_text import TOLD, dump_json, one_line, packet_data
 from remotemedia.cli.progress import display_for
 from remotemedia.cli.signals import Interrupts
 from remotemedia.cli.summary import summarize, table_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from remotemedia.cli.outputs import OutputFiles
     from remotemedia.cli.stdout import ResultStream
     from remotemedia.cli.summary import NodeSummary
+    from remotemedia.cli.wrapped_input import WrappedInput
 
 #: Results are written together up to this many packets, while more of them are there already.
 _BATCH_MAX: Final = 64
@@ -49,7 +50,7 @@ class Runner:
     def __init__(
         self,
         plan: Plan,
-        inputs: Sequence[FileInput],
+        inputs: Sequence[FileInput | WrappedInput],
         outputs: OutputFiles,
         console: Console,
         results: ResultStream,
@@ -60,7 +61,7 @@ class Runner:
 
         Args:
             plan: what is run.
-            inputs: its files; ingress nodes without one get only the end of stream.
+            inputs: what feeds it; ingress nodes without one get only the end of stream.
             outputs: files of some of its sinks; the others' results go to standard output.
             console: for the person.
             results: standard output.
@@ -194,7 +195,7 @@ class Runner:
             await asyncio.gather(*pending, ending, return_exceptions=True)
         await session.end_input()
 
-    async def _read(self, file: FileInput, session: Session) -> None:
+    async def _read(self, file: FileInput | WrappedInput, session: Session) -> None:
         done, shown_s = 0.0, 0.0
         with contextlib.closing(file.payloads()) as payloads:
             for payload in payloads:
@@ -228,7 +229,7 @@ class Runner:
                 lines.append(dump_json(packet_data(packet)))
             elif to_file:
                 continue
-            elif isinstance(packet.payload, Text | Json):
+            elif isinstance(packet.payload, TOLD):
                 lines.append(f"{packet.source.node}: {one_line(packet.payload)}")
             else:
                 self._sums.setdefault(packet.source.node, _Sum()).add(packet)
@@ -289,6 +290,7 @@ class _Sum:
         self._frames = 0
         self._seconds = 0.0
         self._bytes = 0
+        self._kinds: set[str] = set()
         self._rates: set[int] = set()
 
     def add(self, packet: Packet) -> None:
@@ -299,7 +301,8 @@ class _Sum:
             self._seconds += payload.duration_ns / 1e9
             self._rates.add(payload.sample_rate)
         else:
-            self._bytes += len(payload.data)  # type: ignore[union-attr]
+            self._bytes += payload_bytes(payload)
+            self._kinds.add(kind_of(payload))
 
     def __str__(self) -> str:
         parts = [_counted(self._packets)]
@@ -307,7 +310,8 @@ class _Sum:
             rates = " and ".join(str(rate) for rate in sorted(self._rates))
             parts.append(f"{self._frames} frames of audio, {self._seconds:.3f} s at {rates} Hz")
         if self._bytes:
-            parts.append(f"{self._bytes} bytes")
+            kinds = " and ".join(sorted(self._kinds - {"binary"}))
+            parts.append(f"{self._bytes} bytes{f' of {kinds}' if kinds else ''}")
         return ", ".join(parts)
 
 

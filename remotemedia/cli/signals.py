@@ -78,6 +78,11 @@ class Interrupts:
         self._over.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.killed and self._before:
+            # The interpreter's own end takes a moment, and a third signal would end it with
+            # another exit code. Ignored is the only handler that Python leaves in place then;
+            # `_watch` bounds it.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _handle(self, number: int, _frame: object) -> None:
         assert self._loop is not None
@@ -99,7 +104,7 @@ class Interrupts:
 
     def _watch(self) -> None:
         if self._answered.wait(_ANSWER_S) and self._over.wait(self._end_timeout_s):
-            return
+            threading.Event().wait(self._end_timeout_s)  # the process ends before, or is ended
         os.write(2, b"killed\n")
         # Workers notice that we are gone, and end.
         os._exit(self.exit_code)

@@ -39,7 +39,7 @@ def validate(
     console = Console(debug=debug)
     with told(console):
         try:
-            plan = _plan(manifest, config, operators or [])
+            plan = plan_of(manifest, config, operators or [])
         except RemoteMediaError as error:
             if not as_json:
                 raise
@@ -51,7 +51,12 @@ def validate(
             typer.echo(plan.describe())
 
 
-def _plan(manifest: Path, config: Path | None, operators: list[str]) -> Plan:
+def plan_of(manifest: Path, config: Path | None, operators: list[str]) -> Plan:
+    """The plan of a manifest, with the settings and operators a command was given.
+
+    Raises:
+        RemoteMediaError: it would not run.
+    """
     from engine.config import load_settings
     from engine.prepare import prepare
     from remotemedia.cli.operator_modules import registry_with
@@ -64,7 +69,7 @@ def _print_verdict(plan: Plan | None, error: RemoteMediaError | None) -> None:
     from dataclasses import asdict
 
     from engine.errors import ManifestError, Problem
-    from remotemedia.cli.outputs import dump_json
+    from remotemedia.cli.packet_text import dump_json
 
     problems: tuple[Problem, ...] = ()
     if plan is not None:

@@ -15,7 +15,7 @@ from engine.graph import (
     topological_order,
 )
 from engine.manifest.load import examine, load_manifest
-from engine.operator import Operator
+from engine.operator import Operator, Ports
 from engine.registry import Registry
 
 
@@ -211,6 +211,50 @@ class TestConnections:
                 ),
             )
         ]
+
+    def test_an_almost_right_port_is_told_with_the_nearest(self):
+        ((_, text),) = told({"s": "Speech", "b": "Pass"}, [("s.event", "b")])
+        assert "'s' has no output port 'event'; did you mean 'events'?" in text
+
+    def test_ports_that_depend_on_params_are_those_of_the_node(self):
+        class Ported(Operator):
+            class Params(BaseModel):
+                names: tuple[str, ...] = ()
+
+            @classmethod
+            def ports(cls, params):
+                if not params.names:
+                    raise ValueError("name at least one")
+                return Ports(params.names, ("out",))
+
+        registry = Registry()
+        registry.register(Ported)
+
+        def nodes(names):
+            return [
+                {"id": "a", "node_type": "Ported", "params": {"names": ["x"]}},
+                {"id": "b", "node_type": "Ported", "params": {"names": names}},
+            ]
+
+        def graph(names, port):
+            document = {
+                "version": "v1",
+                "metadata": {"name": "m"},
+                "nodes": nodes(names),
+                "connections": [{"from": "a", "to": "b", "to_port": port}],
+            }
+            return build_graph(load_manifest(document), registry)
+
+        built, problems = graph(["left", "right"], "right")
+        assert problems == ()
+        assert [node.ports.inputs for node in built.nodes] == [("x",), ("left", "right")]
+        _, (problem,) = graph(["left", "right"], "rigth")
+        assert "did you mean 'right'?" in problem.message
+        _, (problem,) = graph([], "right")
+        assert (problem.path, problem.message) == (
+            "nodes[1].params",
+            "its ports cannot be told: name at least one",
+        )
 
     def test_one_of_several_ports_must_be_named(self):
         ((_, text),) = told({"a": "Pass", "b": "Align"}, [("a", "b")])

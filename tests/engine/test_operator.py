@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from engine.errors import UsageError
-from engine.operator import Operator, Params, Step, begins_stage, process_kind
+from engine.operator import Operator, Params, Ports, begins_stage, ports_of, process_kind
 
 
 class Gain(Operator):
@@ -137,7 +137,30 @@ def test_how_a_class_processes_is_seen_without_calling_it(cls, kind, begins):
     assert begins_stage(cls) is begins
 
 
-def test_a_step_says_where_a_node_runs_and_what_it_is_called():
+def test_an_operator_says_where_its_node_runs_and_what_it_is_called():
     gain = Gain()
-    assert gain.on("process") == Step(gain, "process", None)
-    assert gain.named("g").on("local") == gain.on("local").named("g") == Step(gain, "local", "g")
+    (node,) = gain.named("g").on("local").nodes
+    assert (node.operator, node.id, node.fields) == (gain, "g", {"executor": "local"})
+    assert gain.on("local").named("g") == gain.named("g").on("local")
+
+
+class Ported(Operator):
+    class Params(Params):
+        names: tuple[str, ...] = ("a", "b")
+
+    @classmethod
+    def ports(cls, params):
+        if not params.names:
+            raise ValueError("name at least one")
+        return Ports(params.names, ("out",))
+
+
+def test_ports_may_depend_on_params():
+    assert (Ported(names=("x",)).inputs, Ported().inputs) == (("x",), ("a", "b"))
+    assert ports_of(Ported, {"names": ["y", "z"]}) == (("y", "z"), ("out",))
+    assert ports_of(Gain, {}) == (Gain.inputs, Gain.outputs)
+
+
+def test_ports_that_cannot_be_told_are_an_error():
+    with pytest.raises(UsageError, match="its ports cannot be told: name at least one"):
+        ports_of(Ported, {"names": []})

@@ -105,6 +105,14 @@ def test_a_disposed_subscription_gets_nothing_more(outlet):
     assert seen == []
 
 
+def test_it_says_whether_anybody_takes_what_is_pushed(outlet):
+    assert not outlet.connected
+    subscription = outlet.subscribe(lambda _: None)
+    assert outlet.connected
+    subscription.dispose()
+    assert not outlet.connected
+
+
 def test_who_subscribes_after_the_end_is_told_so(outlet):
     outlet.complete()
     seen = []

@@ -1,5 +1,8 @@
 """engine.packet: headers."""
 
+import mmap
+
+import numpy as np
 import pytest
 
 from engine.packet import (
@@ -12,7 +15,7 @@ from engine.packet import (
     Source,
     lineage_key,
 )
-from engine.payloads import Text
+from engine.payloads import Audio, Text
 
 
 def packet(sequence=0, index=0, node="a", port="in", **header):
@@ -64,6 +67,17 @@ def test_other_metadata_leave_the_original_alone():
     assert (one.metadata, other.metadata) == ({"k": "v"}, {"k": "w"})
     assert (other.sequence, other.timestamp_ns, other.ingress_ns) == (1, 10, 100)
     assert (other.session_id, other.generation, other.flags) == ("session", 3, 1)
+
+
+def test_keeping_a_packet_copies_only_what_is_lent():
+    one = packet()
+    assert one.keep() is one
+    lent = np.frombuffer(memoryview(mmap.mmap(-1, 64)).toreadonly(), np.float32)
+    view = one.with_payload(Audio(lent, 8_000), {"k": "v"})
+    kept = view.keep()
+    assert kept.payload == view.payload
+    assert not np.shares_memory(kept.payload.samples, lent)
+    assert (kept.origin, kept.source, kept.port) == (view.origin, view.source, view.port)
 
 
 def test_headers_have_no_room_for_anything_else():

@@ -112,12 +112,6 @@ def test_two_classes_of_one_node_type_are_refused():
         _pipeline() | Add() | OtherAdd()
 
 
-def test_a_pipeline_of_a_manifest_takes_no_further_nodes():
-    manifest = (_pipeline() | Add()).to_manifest()
-    with pytest.raises(UsageError, match="has its nodes already"):
-        Pipeline.from_manifest(manifest) | Add()
-
-
 def test_wrong_params_are_refused_at_once():
     with pytest.raises(UsageError, match="amount: Input should be greater"):
         Add(amount=-1)

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import UsageError
 from engine.operator import Operator
-from engine.registry import Registry, resolve, target_of
+from engine.registry import STANDS_FOR, Declaration, Registry, resolve, target_of
 
 
 class Gain(Operator):
@@ -18,6 +18,17 @@ class Gain(Operator):
 
 
 HERE = f"{Gain.__module__}:Gain"
+
+
+class Older:
+    """A class of another kind, which names the operator that stands for it."""
+
+
+setattr(Older, STANDS_FOR, Gain)
+
+
+class OlderStill(Older):
+    pass
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +134,78 @@ def test_a_missing_dependency_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UsageError, match="provides 'something_nobody_has'"):
         resolve("needs_something:X")
+
+
+class TestClaims:
+    """Names that are brought together by people who do not know of each other."""
+
+    def test_a_free_name_is_had(self, registry):
+        registry.claim(Declaration("GainNode", HERE, origin="acme 1.0"))
+        assert registry.get("GainNode").cls is Gain
+        (declared,) = registry.declarations()
+        assert str(declared) == f"{HERE} of acme 1.0"
+
+    def test_a_name_that_another_class_has_is_refused_naming_both(self, registry):
+        registry.declare("GainNode", "operators.audio.gain:Gain", origin="remotemedia")
+        with pytest.raises(UsageError) as caught:
+            registry.claim(Declaration("GainNode", f"{HERE}.Inner", origin="acme 1.0"))
+        assert "'GainNode' is the node type of operators.audio.gain:Gain of remotemedia" in str(
+            caught.value
+        )
+        assert f"{HERE}.Inner of acme 1.0 cannot have it too" in str(caught.value)
+        (declared,) = registry.declarations()
+        assert declared.target == "operators.audio.gain:Gain"
+
+    def test_a_class_may_claim_its_own_name_again(self, registry):
+        registry.claim(Declaration("GainNode", "acme:Gain", origin="acme 1.0"))
+        # The package says again what one of its modules has.
+        registry.claim(Declaration("GainNode", "acme.nodes:Gain"), Gain)
+        assert registry.get("GainNode").cls is Gain
+        with pytest.raises(UsageError):
+            registry.claim(Declaration("GainNode", "acme.nodes:Other"))
+        with pytest.raises(UsageError):
+            registry.claim(Declaration("GainNode", "acme2.nodes:Gain"))
+
+    def test_a_clash_makes_the_name_unusable_and_no_other(self, registry):
+        registry.declare("GainNode", "operators.audio.gain:Gain", origin="remotemedia")
+        brought = Registry()
+        brought.register(Gain, "GainNode")
+        brought.register(Gain, "AcmeGain")
+        (clash,) = registry.take(brought, origin="acme 1.0")
+        assert "operators.audio.gain:Gain of remotemedia" in clash.message
+        assert "GainNode" in registry
+        with pytest.raises(
+            UsageError, match=r"operators\.audio\.gain:Gain of remotemedia.*of acme 1.0"
+        ):
+            registry.get("GainNode")
+        assert registry.get("AcmeGain").cls is Gain
+        # A third one is told of the first two.
+        with pytest.raises(UsageError, match=r"of remotemedia.*of acme 1.0.*x:Third cannot"):
+            registry.claim(Declaration("GainNode", "x:Third"))
+
+
+def test_what_cannot_be_had_says_why_and_is_listed(registry):
+    registry.declare("GainNode", HERE)
+    assert registry.get("GainNode")
+    registry.refuse("GainNode", "it is broken", origin="acme 1.0")
+    assert list(registry) == ["GainNode"]
+    assert registry.declarations()[0].fault == "it is broken"
+    with pytest.raises(UsageError, match="it is broken"):
+        registry.get("GainNode")
+    registry.register(Gain, "GainNode")
+    assert registry.get("GainNode").cls is Gain
+
+
+def test_a_class_that_cannot_be_imported_names_who_brought_it(registry):
+    registry.declare("X", "no_such_module_at_all:X", origin="acme 1.0")
+    with pytest.raises(
+        UsageError, match=r"cannot import .*\(X was brought by acme 1.0\)"
+    ) as caught:
+        registry.get("X")
+    assert caught.value.context == {"target": "no_such_module_at_all:X"}
+
+
+def test_a_class_of_another_kind_is_found_by_the_operator_that_stands_for_it():
+    assert resolve(f"{Gain.__module__}:Older") is Gain
+    with pytest.raises(UsageError, match="is not an Operator class"):
+        resolve(f"{Gain.__module__}:OlderStill")

@@ -9,6 +9,7 @@ import hashlib
 import pytest
 
 from engine.config import Settings
+from engine.edges.ipc import write_stream
 from engine.packet import lineage_key
 from engine.payloads import Audio, Binary
 from engine.pipeline import Pipeline
@@ -67,7 +68,8 @@ def digest(payload):
         return f"{samples.dtype} {samples.shape} {payload.sample_rate} {bits}"
     if type(payload) is Binary:
         return f"{payload.mime_type} {hashlib.sha256(payload.data).hexdigest()}"
-    return repr(payload)
+    stream = write_stream(payload.to_arrow())
+    return f"{payload!r} {hashlib.sha256(stream).hexdigest()}"
 
 
 def results(packets):

@@ -109,12 +109,61 @@ def test_ten_faults_are_ten_problems_as_json(invoke, place):
         ('{"version": "v1"}', "metadata"),
     ],
 )
-@pytest.mark.parametrize("command", ["run", "validate"])
+@pytest.mark.parametrize("command", ["run", "validate", "explain"])
 def test_what_is_no_manifest(invoke, place, content, words, command):
     path = place.folder / "bad.json" if content is None else place.write("bad.json", content)
     result = invoke(command, path)
     assert result.exit_code == ASKED_WRONGLY
     assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("m.yaml", "", "manifest: is empty"),
+        ("m.yaml", "nodes:\n\t- a\n", "line 2, column 1: a tab cannot indent YAML"),
+        ("m.yaml", "a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins"),
+        ("m.yaml", "- a\n- b\n", "must be an object, got a list"),
+        ("m.yaml", "a: 1\nb: 2\na: 3\n", "the key 'a' is there twice; it stands in line 1"),
+        ("m.yaml", "a: !!python/name:os.system x\n", "the tag !!python/name:os.system is not"),
+        ("m.json", "version: v1\n", "it looks like YAML: name the file .yaml"),
+        ("m.toml", "[metadata]\n", "a manifest is a .json, .yaml or .yml file"),
+        ("m.json", '{"version": "v1",}', "line 1, column"),
+        ("m.json", '[{"version": "v1"}]', "give the item alone"),
+        (
+            "m.yaml",
+            (
+                "version: v1\nmetadata: {name: x}\nconnections: []\n"
+                "nodes: [{id: a, node_type: PassThrough, executor: proces}]\n"
+            ),
+            "there is no executor 'proces'; did you mean 'process'?",
+        ),
+    ],
+)
+def test_what_is_no_manifest_in_a_file_of_its_name(invoke, place, name, content, words):
+    result = invoke("validate", place.write(name, content))
+    assert result.exit_code == ASKED_WRONGLY
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_manifest_with_another_suffix_is_suggested(invoke, place):
+    place.write("voice.yml", "version: v1\n")
+    result = invoke("run", "voice.yaml")
+    assert result.exit_code == ASKED_WRONGLY
+    assert "there is no manifest voice.yaml; did you mean voice.yml?" in result.stderr
+
+
+def test_a_manifest_that_may_not_be_read(invoke, place, monkeypatch):
+    path = place.chain("a:PassThrough")
+
+    def refuse(*_arguments, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    result = invoke("validate", path)
+    assert result.exit_code == ASKED_WRONGLY
+    assert f"cannot read the manifest {path}: Permission denied" in result.stderr
 
 
 def test_a_folder_is_no_manifest(invoke, place):
@@ -210,7 +259,7 @@ def test_a_node_takes_one_file(invoke, place):
         ("b=out.flac", "goes into .wav"),
         (
             "c=out.txt",
-            "node 'c' emits audio, and out.txt takes json and text; audio goes into .wav",
+            "node 'c' emits audio, and out.txt takes control, file, json and text; audio goes into",
         ),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import remotemedia
+import remotemedia.registration
 from remotemedia.cli import app
 from tests.remotemedia.cli_helpers import OPERATORS, manifest
 
@@ -36,6 +37,13 @@ def test_a_good_manifest_as_json(invoke, place):
     verdict = json.loads(result.stdout)
     assert (verdict["ok"], verdict["problems"]) == (True, [])
     assert verdict["plan"].startswith("test: 1 node in 1 stage")
+
+
+def test_a_yaml_manifest(invoke, place):
+    text = "version: v1\nmetadata: {name: y}\nnodes: [{id: a, nodeType: PassThrough}]\n"
+    result = invoke("validate", place.write("m.yml", f"{text}connections: []\n"))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("y: 1 node in 1 stage")
 
 
 def test_warnings_do_not_make_it_bad(invoke, place):
@@ -90,7 +98,26 @@ def test_wrong_usage(invoke, arguments):
     assert "Usage" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "demo"])
+def test_operators_that_only_register_themselves(invoke, place, monkeypatch):
+    process = remotemedia.registration._Process()
+    monkeypatch.setattr(remotemedia.registration, "_PROCESS", process)
+    place.write(
+        "registering.py",
+        "from remotemedia import Operator, register_node\n"
+        "def make():\n"
+        "    @register_node('MadeNode')\n"
+        "    class Made(Operator): pass\n"
+        "    Made.__module__, Made.__qualname__ = __name__, 'Made'\n"
+        "make()\n",
+    )
+    path = place.write("m.json", manifest("a:MadeNode"))
+    monkeypatch.delitem(sys.modules, "registering", raising=False)
+    assert invoke("validate", path, "--operators", "registering.py").exit_code == 0
+    # Imported already: what it registered is still its own.
+    assert invoke("validate", path, "--operators", "registering.py").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "explain", "demo"])
 def test_help(invoke, command):
     assert command in invoke("--help").stdout
     result = invoke(command, "--help")

@@ -16,7 +16,6 @@ import numpy as np
 from engine.edges import codec
 from engine.edges.arena import Arena
 from engine.errors import EdgeError
-from engine.payloads import Audio
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from engine.edges.shared_memory.sender import SharedMemorySender
     from engine.payloads import Payload
 
-#: Room behind a reserved array for an audio stream's tail.
+#: Room behind a reserved array for its stream's tail.
 _TAIL_BYTES_MAX = 64
 
 #: Where a payload lies: slot, start, size, head size, kind; the first fields of `Member`.
@@ -46,7 +45,7 @@ class _Reservation:
     def __init__(self, slot: int, size_bytes: int) -> None:
         self.slot = slot
         self.size_bytes = size_bytes
-        self.head: bytes | memoryview | None = None
+        self.head: bytes | bytearray | memoryview | None = None
 
 
 class ArenaWriter:
@@ -173,14 +172,15 @@ class ArenaWriter:
             self.release(slot)
 
     def _in_place(self, payload: Payload, message: codec.Message) -> Place | None:
-        """Complete the stream around samples that were written into a reserved array.
+        """Complete the stream around an array that was reserved, and is the payload's now.
 
         Only around the whole array: the tail behind a part would lie in what may still be sent. And
         only once: another head must not replace one that a consumer has yet to read.
         """
-        if type(payload) is not Audio:
+        array = codec.array_of(payload)
+        if array is None or len(message.head) > codec.HEAD_BYTES_MAX:
             return None
-        reservation = self._reserved.get(payload.samples.ctypes.data)
+        reservation = self._reserved.get(array.ctypes.data)
         if reservation is None or reservation.size_bytes != len(message.body):
             return None
         if reservation.head is None:

@@ -10,7 +10,9 @@ import dataclasses
 import logging
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from engine.edges import codec
 from engine.edges.contract import EdgeStatistics
@@ -32,11 +34,13 @@ from engine.edges.descriptor import (
 from engine.edges.doorbell import Doorbell
 from engine.errors import EdgeError, PeerDiedError
 from engine.packet import Group, Origin, Packet, Source
-from engine.payloads import Audio, payload_bytes
+from engine.payloads import payload_bytes
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
 
     from engine.edges.segment import Segment
     from engine.packet import Item
@@ -53,7 +57,7 @@ _LEASED_SHARE_EVER = 2
 #: A message of credits names at most this many slots.
 _SLOTS_PER_MESSAGE = 4096
 
-_AUDIO = codec.KIND_CODES["audio"]
+_TABLE = codec.KIND_CODES["table"]
 
 
 class SharedMemoryReceiver:
@@ -223,23 +227,29 @@ class SharedMemoryReceiver:
         return self._view[member.start : end]
 
     def _payload(self, member: Member, slot: memoryview) -> Payload:
-        if member.kind != _AUDIO:
-            payload = codec.read_payload(slot, member.kind)
-            self._free(member)
-            return payload
-        flat, channels, sample_rate = self._decoder.samples(slot, member.head_bytes)
-        samples = flat
+        kind, head_bytes = member.kind, member.head_bytes
+        if kind in codec.NUMERIC_CODES and head_bytes < member.size_bytes:
+            flat, rebuild = self._decoder.body(slot, head_bytes, kind)
+            return rebuild(self._kept(member, flat), slot)
+        if kind == _TABLE:  # its columns are views of the whole stream
+            return codec.read_payload(self._kept(member, np.frombuffer(slot, np.uint8)), kind)
+        payload = codec.read_payload(slot, kind)
+        self._free(member)
+        return payload
+
+    def _kept(self, member: Member, flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What a payload is made of: a view of its slot, leased until it dies, or a copy."""
         if member.slot == NO_SLOT:
-            pass  # its memory is its own
-        elif flat.nbytes <= codec.COPY_BYTES_MAX or self._lease_is_dear(member):
-            samples = flat.copy()
-            samples.flags.writeable = False
+            return flat  # its memory is its own
+        if flat.nbytes <= codec.COPY_BYTES_MAX or self._lease_is_dear(member):
+            copy = flat.copy()
+            copy.flags.writeable = False
             self._free(member)
-        else:
-            self._leased_bytes += member.size_bytes
-            lease = (member.slot, member.size_bytes)
-            weakref.finalize(flat, self._returned.append, lease).atexit = False
-        return Audio(samples.reshape(-1, channels), sample_rate)
+            return copy
+        self._leased_bytes += member.size_bytes
+        lease = (member.slot, member.size_bytes)
+        weakref.finalize(flat, self._returned.append, lease).atexit = False
+        return flat
 
     def _lease_is_dear(self, member: Member) -> bool:
         """Whether views that live hold so much of the arena that the producer would run dry."""

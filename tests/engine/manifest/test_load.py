@@ -62,7 +62,7 @@ class TestSources:
             ("[]", "must be an object, got a list"),
             ("3", "must be an object, got 3"),
             ("[" * 100_000, "levels deep"),
-            ({"manifest": document(), "input_data": []}, "`manifest` field"),
+            ({"manifest": 3, "input_data": []}, "`manifest` field must be an object, got 3"),
         ],
     )
     def test_what_is_no_manifest_at_all_is_one_problem(self, source, words):

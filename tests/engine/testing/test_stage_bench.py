@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from engine.operator import Operator
 from engine.payloads import Binary, Json, Text
 from engine.testing import HangError, StageBench, run_virtual
-from tests.engine.stage_helpers import operator, repeat, tagged, texts
+from tests.engine.stage_helpers import Join, operator, repeat, tagged, texts
 
 
 def test_operators_without_links_are_a_chain():
@@ -107,3 +108,74 @@ def test_a_stage_that_never_ends_hangs_its_test():
 
     with pytest.raises(HangError):
         run_virtual(scenario())
+
+
+def test_one_operator_needs_no_name():
+    bench = StageBench(tagged("a"))
+    bench.feed(Text("x"))
+    bench.run()
+    assert (list(bench.sinks), bench.values) == (["node"], ["xa"])
+
+
+def test_packets_go_to_the_first_port_where_none_is_the_default():
+    bench = StageBench(operator(lambda packet, ctx: Text(packet.port), inputs=("left", "right")))
+    bench.feed(Text("x"))
+    bench.feed(Text("x"), port="right")
+    bench.run()
+    assert bench.values == ["left", "right"]
+
+
+def test_a_sink_knows_when_what_came():
+    def process(packet, ctx):
+        ctx.call_later(0.25, lambda: ctx.emit(packet))
+
+    bench = StageBench(operator(process))
+    bench.feed(Text("x"))
+    bench.advance(10)
+    bench.feed(Text("y"))
+    bench.advance(10)
+    assert bench.sink().timed == [(0.25, Text("x")), (10.25, Text("y"))]
+
+
+def test_an_interrupt_is_followed_by_a_newer_generation():
+    bench = StageBench(Join(2))
+    bench.feed(Text("old"))
+    bench.run()
+    bench.interrupt()
+    bench.feed(Text("a"), Text("b"))
+    bench.run()
+    assert bench.values == ["a+b"]
+    assert [packet.generation for packet in bench.sink().packets] == [1]
+
+
+def test_operators_are_initialized_before_the_stage_starts_and_cleaned_up_behind_it():
+    log = []
+
+    class Logged(Operator):
+        async def initialize(self, ctx):
+            log.append("initialized")
+
+        def process(self, packet, ctx):
+            log.append("processed")
+
+        async def cleanup(self):
+            log.append("cleaned up")
+
+    bench = StageBench(Logged(), started=False)
+    bench.feed(Text("x"))
+    bench.run()
+    assert log == []
+    run_virtual(bench.initialize())
+    bench.run()
+    run_virtual(bench.cleanup())
+    assert log == ["initialized", "processed", "cleaned up"]
+    assert bench.stage.done
+
+
+def test_a_producer_may_fail():
+    bench = StageBench(operator())
+    bench.feed(Text("x"))
+    bench.fail(OSError("the cable is out"))
+    bench.run()
+    assert bench.values == ["x"]
+    assert bench.stage.error.message == "the producer failed: OSError: the cable is out"

@@ -202,6 +202,69 @@ def test_sockets_that_are_ready_are_served_before_time_moves():
     run_virtual(scenario())
 
 
+def test_times_are_whole_nanoseconds():
+    times = []
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        for seconds in (0.1, 0.1, 0.1, 0.7, 1e-9, 3600.000000001):
+            await asyncio.sleep(seconds)
+            times.append(loop.now_ns())
+
+    run_virtual(scenario())
+    assert times == [
+        100_000_000,
+        200_000_000,
+        300_000_000,
+        1_000_000_000,
+        1_000_000_001,
+        3_601_000_000_002,
+    ]
+
+
+def test_a_wait_of_less_than_a_nanosecond_ends():
+    async def scenario():
+        await asyncio.sleep(1e-12)
+        return asyncio.get_running_loop().now_ns()
+
+    assert run_virtual(scenario()) <= 1
+
+
+def test_the_clock_stands_while_a_thread_works():
+    started, go_on = threading.Event(), threading.Event()
+
+    def work():
+        started.set()
+        assert go_on.wait(60)
+        return "worked"
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        work_done = loop.run_in_executor(None, work)
+        timer = asyncio.create_task(asyncio.sleep(10))
+        await asyncio.to_thread(started.wait, 60)
+        assert loop.time() == 0
+        assert not timer.done()
+        go_on.set()
+        assert (await work_done, loop.time()) == ("worked", 0)
+        await timer
+        return loop.time()
+
+    assert run_virtual(scenario()) == 10
+
+
+def test_a_thread_that_never_answers_is_an_error(monkeypatch):
+    monkeypatch.setattr("engine.testing.virtual.THREAD_PATIENCE_S", 0.01)
+    go_on = threading.Event()
+
+    async def scenario():
+        await asyncio.to_thread(go_on.wait, 60)
+
+    with pytest.raises(HangError, match=r"a thread has not answered within 0\.01 s of real time"):
+        run_virtual(scenario())
+    go_on.set()
+
+
 def test_a_loop_may_be_driven_bit_by_bit():
     with virtual_loop(7) as loop:
         assert isinstance(loop, VirtualLoop)

@@ -1,0 +1,279 @@
+"""One node in a stage: what comes in, how it ends, and what interrupts it.
+
+Pure: no asyncio, no clock, no thread. Source: FR-007, FR-012.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable
+from typing import TYPE_CHECKING, Any
+
+from engine.adapters.calls import Call
+from engine.adapters.emission import Emitter
+from engine.context import NodeContext
+from engine.errors import UsageError
+from engine.observe.statistics import NodeStatistics
+from engine.outlet import PortInlet
+from engine.packet import Packet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from engine.operator import Operator
+    from engine.outlet import Outlet
+    from engine.packet import Group
+    from engine.stage import Stage
+
+
+class OperatorAdapter(Emitter):
+    """One node in a stage.
+
+    Its subclasses differ in what they do with a packet: `SyncAdapter` and `AsyncAdapter` call
+    process, `engine.reactive.adapter.RxAdapter` pushes it into a chain.
+
+    Attributes:
+        calls: open asynchronous calls, in order of arrival; the only one of a node whose process is
+            synchronous is its flush.
+        concurrency: how many of them may run at once.
+        chooses: whether it is asked before it gets a packet.
+        completed: nothing more comes out of it.
+        initialized: its operator's initialize was called, so that its cleanup must be.
+        is_leaf: the stage has completed only once it has.
+    """
+
+    __slots__ = (
+        "_joins",
+        "_port_sources",
+        "_received",
+        "_waited_ns",
+        "calls",
+        "chooses",
+        "completed",
+        "concurrency",
+        "initialized",
+        "is_leaf",
+    )
+
+    def __init__(
+        self, node_id: str, operator: Operator, stage: Stage, outlet_ports: Mapping[str, str]
+    ) -> None:
+        """Wrap an operator.
+
+        Args:
+            node_id: the node's id.
+            operator: the session's own instance.
+            stage: the stage it belongs to.
+            outlet_ports: output port → input port stamped on what leaves through it.
+        """
+        super().__init__(node_id, operator, stage, outlet_ports)
+        cls = type(operator)
+        self.context = NodeContext(self, stage)
+        self.calls: deque[Call] = deque()
+        self.concurrency = cls.concurrency
+        self.chooses = cls.chooses
+        self.completed = False
+        self.is_leaf = False
+        self.initialized = False
+        self._joins = cls.joins
+        #: Input port → outlets and edges that feed it and have not ended.
+        self._port_sources = dict.fromkeys(operator.inputs, 0)
+        self._received = 0
+        self._waited_ns = 0
+
+    # --- wiring -------------------------------------------------------------------------------
+
+    def feed(self, port: str, outlet: Outlet) -> None:
+        """Connect an input port behind an outlet of the same stage."""
+        outlet.connect(PortInlet(self, port, restamps=outlet.port != port))
+        self.add_source(port)
+
+    def add_source(self, port: str) -> None:
+        """Count one more outlet or edge that feeds a port and will end it."""
+        self._port_sources[port] = self._port_sources.get(port, 0) + 1
+        if sum(self._port_sources.values()) > 1:
+            self._counts = {}
+
+    def start(self) -> None:
+        """Everything is connected; nothing flows yet."""
+
+    # --- input --------------------------------------------------------------------------------
+
+    def on_next(self, packet: Packet) -> None:
+        """Take one packet; never raises."""
+        raise NotImplementedError
+
+    def on_group(self, group: Group) -> None:
+        """Take a group: whole if the operator joins, else its members in port order."""
+        if self._joins:
+            self._take({packet.port: packet for packet in group})
+        else:
+            members = group.members
+            for port in self.operator.inputs:
+                if port in members:
+                    self.on_next(members[port])
+
+    def accepts_more(self, ports: Sequence[str]) -> bool:
+        """Whether a packet from an edge that feeds these ports may be admitted now."""
+        if len(self.calls) >= self.concurrency:
+            return False
+        if not self.chooses:
+            return True
+        try:
+            return any(self.operator.wants(port) for port in ports)
+        except BaseException as error:
+            self._raised(error, "wants")
+            return False
+
+    def _take(self, packet: Packet | Mapping[str, Packet]) -> None:
+        """Take what process is to be called with, a group where it joins."""
+        name = type(self.operator).__name__
+        error = UsageError(f"{name} cannot join: it takes its packets one by one")
+        self._fail(error, "process")
+
+    def _note_input(self, packet: Packet | Mapping[str, Packet]) -> None:
+        self._received += 1 if isinstance(packet, Packet) else len(packet)
+        self._follow(packet)
+
+    # --- what comes from outside process ------------------------------------------------------
+
+    def take_posted(self, output: Any) -> None:
+        """Emit what came from outside process and flush; too late once the node has completed."""
+        if not self.completed:
+            self.emit(output)
+
+    def run_timer(self, callback: Callable[[], None]) -> None:
+        """Run what the operator asked to be called later."""
+        started = self._clock()
+        try:
+            callback()
+        except BaseException as error:
+            self._raised(error, "a call_later callback")
+        finally:
+            self._busy_ns += self._clock() - started
+
+    # --- what asynchronous calls have ready ---------------------------------------------------
+
+    @property
+    def call_is_ready(self) -> bool:
+        """Whether the oldest call has something to take; asked while there is one."""
+        return self.calls[0].is_ready
+
+    def take_call(self) -> None:
+        """Take one item, or the result, of the oldest call."""
+        call = self.calls[0]
+        self._stage.ticket = call.ticket
+        if call.packet is not None:
+            self._follow(call.packet)
+        now = self._clock()
+        self._waited_ns += now - call.started_ns
+        call.started_ns = now
+        if call.items:
+            self.emit(call.take_item())
+            return
+        self.calls.popleft()
+        if not self.calls:
+            self._stage.calls_changed()
+        if call.error is not None:
+            self._fail(call.error, self._doing)
+        else:
+            self._emit_result(call.result)
+        self._start_next()
+        call.ticket.settle_one()
+        if self._flushing:
+            self._complete_if_flushed()
+        elif not self.calls and not any(self._port_sources.values()):
+            self._stage.request_flush(self)
+
+    def _start_next(self) -> None:
+        """A call has ended: start the one that waited for its place, if one did."""
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def end_of(self, port: str) -> None:
+        """One of a port's sources has ended; when all of all ports have, the node is flushed."""
+        self._port_sources[port] -= 1
+        if not self._port_sources[port]:
+            self._tell_end(port)
+        if not any(self._port_sources.values()) and not self.calls:
+            self._stage.request_flush(self)
+
+    def _tell_end(self, port: str) -> None:
+        try:
+            self.operator.input_ended(port, self.context)
+        except BaseException as error:
+            self._raised(error, "input_ended")
+
+    def run_flush(self) -> None:
+        """Flush the operator, then complete its outlets."""
+        self._flushing = True
+        started = self._clock()
+        try:
+            result: Any = self.operator.flush(self.context)
+        except BaseException as error:
+            self._raised(error, "flush")
+            return
+        finally:
+            self._busy_ns += self._clock() - started
+        if isinstance(result, Awaitable | AsyncIterator):
+            self._open_call(None).spawn(result, self._stage.host, self.context.logger)
+        else:
+            self._emit_result(result)
+            self._complete_if_flushed()
+
+    def _open_call(self, packet: Packet | Mapping[str, Packet] | None) -> Call:
+        call = Call(packet, self._stage.ticket)
+        call.ticket.pending += 1
+        self.calls.append(call)
+        if len(self.calls) == 1:
+            self._stage.calls_changed()
+        return call
+
+    def _complete_if_flushed(self) -> None:
+        if self._flushing and self._open is None and not self.calls and not self.completed:
+            self.complete()
+
+    def complete(self) -> None:
+        """Nothing more comes out of this node."""
+        if self.completed or self._stage.done:
+            return
+        self.completed = True
+        self._stage.cancel_timers(self)
+        for outlet in self.outlets.values():
+            outlet.complete()
+        if self.is_leaf:
+            self._stage.leaf_completed()
+
+    # --- interruption -------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Forget what is older than the stage's generation: iterators, calls, held state."""
+        self.abandon()
+        if self.origin is not None:
+            self.origin = self.origin.with_generation(self._stage.generation)
+        try:
+            self.operator.reset(self.context)
+        except BaseException as error:
+            self._raised(error, "reset")
+            return
+        if self._flushing:
+            self._complete_if_flushed()
+        elif not any(self._port_sources.values()) and not self.completed:
+            self._stage.request_flush(self)
+
+    def abandon(self) -> None:
+        """Close iterators and cancel calls; their tickets settle, so that the credits return."""
+        self._abandon_result()
+        calls, self.calls = self.calls, deque()
+        for call in calls:
+            call.abandon()
+        if calls:
+            self._stage.calls_changed()
+
+    def _suspend(self, iterator: Iterator[Any], *, pulled: bool) -> None:
+        self._open = (iterator, pulled, self._stage.ticket)
+        self._stage.suspend(self)
+
+    def statistics(self) -> NodeStatistics:
+        """A snapshot of the node's counts."""
+        return NodeStatistics(self._received, self._emitted, self._busy_ns, self._waited_ns)

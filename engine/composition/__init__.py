@@ -1,0 +1,1 @@
+"""Putting operators together in Python: flows, which pipelines and manifests are made of."""

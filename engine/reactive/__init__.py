@@ -1,0 +1,1 @@
+"""reactivex both ways: its operators as nodes, and pipelines as operators of its chains."""

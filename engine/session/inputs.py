@@ -1,0 +1,77 @@
+"""What may be sent: the forms an input has, and what is said of what is none.
+
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from engine.errors import UsageError
+from engine.payloads import PAYLOAD_TYPES, Payload
+
+#: What `stream` takes: a payload, or payloads by input port that belong together, for the only
+#: ingress node; or a pair of a node's id and one of these.
+Input: TypeAlias = Payload | Mapping[str, Payload] | tuple[str, Payload | Mapping[str, Payload]]
+
+InputsT = TypeVar("InputsT")
+
+_HINTS: dict[type, str] = {
+    str: "use Text(...)",
+    bytes: "use Binary(...)",
+    dict: "use Json(...), or payloads by their ports for a group",
+    list: "send its items one by one, or all by `stream`; use Json(...) for a JSON list",
+    int: "use Json(...)",
+    float: "use Json(...)",
+}
+
+
+def checked_inputs(inputs: InputsT) -> InputsT:
+    """Inputs that can be iterated over.
+
+    Raises:
+        UsageError: they are one payload, or nothing to iterate over.
+    """
+    if isinstance(inputs, AsyncIterable) or (
+        isinstance(inputs, Iterable) and not isinstance(inputs, (str, bytes, dict))
+    ):
+        return inputs
+    raise UsageError(
+        f"inputs must be an iterable of payloads, not one {type(inputs).__name__}: put it in a list"
+    )
+
+
+def split_input(item: Any) -> tuple[str | None, Any]:
+    """The node an input is for, or None, and what is for it.
+
+    Raises:
+        UsageError: it is a tuple of another form.
+    """
+    if not isinstance(item, tuple):
+        return None, item
+    if len(item) != 2 or not isinstance(item[0], str):  # noqa: PLR2004 - a pair
+        raise UsageError(f"an input is a payload or (node, payload), not {item!r:.100}")
+    return item
+
+
+def is_group(value: Any) -> bool:
+    """Whether an input is payloads by their ports."""
+    return (
+        type(value) is dict
+        and bool(value)
+        and all(type(payload) in PAYLOAD_TYPES for payload in value.values())
+    )
+
+
+def not_an_input(value: Any) -> str:
+    """What to say of a value that was sent and that is no payload."""
+    kind = type(value)
+    if inspect.isawaitable(value):
+        hint = "await it first"
+    elif isinstance(value, type) and value in PAYLOAD_TYPES:
+        return f"{value.__name__} is a class: make a payload of it, {value.__name__}(...)"
+    else:
+        hint = _HINTS.get(kind, "use Audio, Video, Tensor, Text, Json, Binary, File or Table")
+    return f"{kind.__name__} is not a payload: {hint}"

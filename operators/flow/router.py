@@ -1,0 +1,93 @@
+"""Sends each packet to the output ports whose predicates are true of it.
+
+Source: FR-002. No I/O, no state.
+
+    {"routes": [{"port": "loud",  "when": {"field": "level", "ge": -20}},
+                {"port": "words", "when": {"kind": "text"}}],
+     "otherwise": "rest"}                                  output ports: loud, words, rest
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from engine.operator import Operator, Ports
+from engine.operator import Params as BaseParams
+from engine.packet import DEFAULT_INPUT
+from operators.flow.fan_in import PortName
+from operators.flow.importable import load_function
+from operators.flow.predicate import Predicate, PredicateDocument, compile_predicate
+
+if TYPE_CHECKING:
+    from engine.operator import Context, Output
+    from engine.packet import Packet
+
+#: The name that stands for no port: what goes there is dropped.
+DROP = "drop"
+
+
+class Router(Operator):
+    """Hands each packet on by the first route that is true of it, or by all of them.
+
+    A packet leaves by a port at most once. What no route is true of leaves by the port
+    `otherwise`. The port name `drop` stands for none: what is sent there is dropped.
+    What `when` may say: `operators.flow.predicate`.
+    """
+
+    node_type = "RouterNode"
+    outputs = ("otherwise",)
+
+    class Params(BaseParams):
+        class Route(BaseParams):
+            port: PortName = Field(description="output port, or drop")
+            when: PredicateDocument = Field(description="predicate")
+
+        routes: list[Route] = Field(
+            min_length=1, max_length=256, description="ports and predicates, asked in this order"
+        )
+        match: Literal["first", "all"] = Field(
+            "first", description="whether only the first route counts that is true of a packet"
+        )
+        otherwise: PortName = Field(
+            "otherwise", description="output port for what no route is true of, or drop"
+        )
+
+        @property
+        def output_ports(self) -> tuple[str, ...]:
+            """The ports that are no drain, each once."""
+            names = [*(route.port for route in self.routes), self.otherwise]
+            return tuple(name for name in dict.fromkeys(names) if name != DROP)
+
+        @model_validator(mode="after")
+        def _leads_somewhere(self) -> Self:
+            if not self.output_ports:
+                raise ValueError("every route drops its packets, and otherwise does: name a port")
+            return self
+
+    params: Params
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self._routes: list[tuple[str, Predicate]] = []
+
+    @classmethod
+    def ports(cls, params: Params) -> Ports:
+        return Ports((DEFAULT_INPUT,), params.output_ports)
+
+    async def initialize(self, ctx: Context) -> None:
+        self._routes = [
+            (route.port, compile_predicate(route.when, load_function))
+            for route in self.params.routes
+        ]
+
+    def process(self, packet: Packet, ctx: Context) -> list[Output]:
+        ports = dict.fromkeys(self._matching(packet)) or {self.params.otherwise: None}
+        return [ctx.to(port, packet) for port in ports if port != DROP]
+
+    def _matching(self, packet: Packet) -> list[str]:
+        if self.params.match == "all":
+            return [port for port, when in self._routes if when(packet)]
+        first = next((port for port, when in self._routes if when(packet)), None)
+        return [] if first is None else [first]

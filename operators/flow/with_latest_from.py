@@ -1,0 +1,70 @@
+"""Adds to each packet of one input the latest packets of others.
+
+Source: FR-002. No I/O; keeps one packet per port. As withLatestFrom of
+https://reactivex.io/documentation/operators/combinelatest.html; of packets that came together, in
+one group, those of the other ports count first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.operator import Operator
+from operators.flow.fan_in import Combination, CombiningParams, fan_in_ports
+from operators.flow.values import is_control
+
+if TYPE_CHECKING:
+    from engine.operator import Context, GroupInput, Output, Ports
+    from engine.packet import Packet
+
+
+class WithLatestFrom(Operator):
+    """Emits for each packet of the first port, with the latest packets of the other ports.
+
+    A packet of the first port that comes before each of the others has brought one is dropped.
+    The output is `{port: value}` as JSON, or what `combine` returns, and descends from the first
+    port's packet. A port that has ended keeps its latest packet. Control messages pass on.
+    """
+
+    node_type = "WithLatestFromNode"
+    inputs = ("a", "b")
+    stateful = True
+    joins = True
+
+    class Params(CombiningParams):
+        pass
+
+    params: Params
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self._combination = Combination(self.params)
+        self._latest: dict[str, Packet] = {}
+
+    @classmethod
+    def ports(cls, params: Params) -> Ports:
+        return fan_in_ports(params)
+
+    async def initialize(self, ctx: Context) -> None:
+        self._combination.load()
+
+    def process(self, group: GroupInput, ctx: Context) -> list[Output]:
+        first, *others = self.inputs
+        outputs: list[Output] = []
+        main: Packet | None = None
+        for port, packet in group.items():
+            if is_control(packet):
+                outputs.append(packet)
+            elif port == first:
+                main = packet
+            else:
+                self._latest[port] = packet.keep()
+        if main is not None and len(self._latest) == len(others):
+            members = {first: main} | {port: self._latest[port] for port in others}
+            output = self._combination.of(members)
+            if output is not None:
+                outputs.append(output)
+        return outputs
+
+    def reset(self, ctx: Context) -> None:
+        self._latest = {}

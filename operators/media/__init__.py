@@ -1,0 +1,1 @@
+"""Operators on media files, and on audio and video together."""

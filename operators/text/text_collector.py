@@ -1,0 +1,140 @@
+"""Assembles sentences from streamed text.
+
+Source: FR-002. No I/O. Goes between a language model, which streams tokens, and what wants whole
+sentences, such as speech synthesis.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import Field, field_validator
+
+from engine.operator import Operator
+from engine.operator import Params as BaseParams
+from engine.payloads import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.operator import Context, Output
+    from engine.packet import Packet
+
+#: What models send where a turn of text, or of speech, ends.
+END_MARKS: Final = ("<|text_end|>", "<|audio_end|>")
+_END_MARK: Final = re.compile("|".join(re.escape(mark) for mark in END_MARKS))
+_MARK_LENGTH_MAX: Final = max(map(len, END_MARKS))
+
+
+class TextCollector(Operator):
+    r"""Emits text sentence by sentence, however it was cut into packets.
+
+    A sentence ends behind a match of `split_pattern`, as soon as that has come, unless it is still
+    shorter than `min_sentence_length` (without white space around it): then it goes on. Nothing is
+    trimmed: the outputs together are the inputs, character by character. A sentence longer than
+    `max_sentence_length` is cut, behind a blank if there is one.
+
+    An end mark, `<|text_end|>` or `<|audio_end|>`, ends the sentence under way and follows it as a
+    text of its own; so does a change of language or channel, without a mark. The end of the stream
+    ends it, too. Without `yield_partial_on_end` what has no end yet is dropped at a mark, and at
+    the end of the stream. Payloads that are not text pass through at once.
+    """
+
+    node_type = "TextCollectorNode"
+    accepts = frozenset({"text"})
+    emits = frozenset({"text"})
+    stateful = True
+
+    class Params(BaseParams):
+        split_pattern: str = Field(
+            r"[.!?;\n]+", min_length=1, description="regular expression; a match ends a sentence"
+        )
+        min_sentence_length: int = Field(
+            3, ge=0, le=10_000, description="shorter sentences go on, characters"
+        )
+        yield_partial_on_end: bool = Field(
+            True, description="emit what has no end yet at an end mark and at the stream's end"
+        )
+        max_sentence_length: int = Field(
+            10_000, ge=1, le=1_000_000, description="longer sentences are cut, characters"
+        )
+
+        @field_validator("split_pattern")
+        @classmethod
+        def _compiles(cls, value: str) -> str:
+            try:
+                re.compile(value)
+            except re.error as error:
+                where = "" if error.pos is None else f" at position {error.pos}"
+                raise ValueError(f"is no regular expression: {error.msg}{where}") from error
+            return value
+
+    params: Params
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self._pattern = re.compile(self.params.split_pattern)
+        self._held = ""
+        #: Language and channel of what is held.
+        self._kind = ("", "")
+
+    def process(self, packet: Packet, ctx: Context) -> list[Output]:
+        text = packet.payload
+        if not isinstance(text, Text):
+            return [packet]
+        outputs: list[Output] = []
+        kind = (text.language, text.channel)
+        if kind != self._kind:
+            outputs += self._take(len(self._held))
+            self._kind = kind
+        self._held += text.text
+        outputs += self._collect()
+        return outputs
+
+    def flush(self, ctx: Context) -> list[Output]:
+        return [*self._end(len(self._held))]
+
+    def reset(self, ctx: Context) -> None:
+        self._held = ""
+
+    def _collect(self) -> Iterator[Text]:
+        """Everything that is complete in what is held."""
+        while (mark := _END_MARK.search(self._held)) is not None:
+            rest = len(self._held) - mark.end()
+            yield from self._sentences(mark.start())
+            yield from self._end(len(self._held) - rest - len(mark.group()))
+            yield from self._take(len(mark.group()))
+        yield from self._sentences(len(self._held) - self._begun_mark())
+        while len(self._held) > self.params.max_sentence_length:
+            blank = self._held.rfind(" ", 0, self.params.max_sentence_length)
+            yield from self._take(blank + 1 or self.params.max_sentence_length)
+
+    def _sentences(self, stop: int) -> Iterator[Text]:
+        """The sentences that end before a position."""
+        held, begin = self._held, 0
+        for match in self._pattern.finditer(held, 0, stop):
+            end = match.end()
+            length = len(held[begin:end].strip())
+            if end > begin and length >= self.params.min_sentence_length:
+                yield from self._take(end - begin)
+                begin = end
+
+    def _begun_mark(self) -> int:
+        """How many characters at the end may be the beginning of an end mark."""
+        for length in range(min(len(self._held), _MARK_LENGTH_MAX - 1), 0, -1):
+            if any(mark.startswith(self._held[-length:]) for mark in END_MARKS):
+                return length
+        return 0
+
+    def _end(self, length: int) -> Iterator[Text]:
+        """What has no end yet."""
+        partial = list(self._take(length))
+        if self.params.yield_partial_on_end:
+            yield from partial
+
+    def _take(self, length: int) -> Iterator[Text]:
+        """The first characters of what is held, if there are any."""
+        taken, self._held = self._held[:length], self._held[length:]
+        if taken:
+            yield Text(taken, *self._kind)

@@ -1,0 +1,217 @@
+"""A session without a loop of one's own: sending, reading, errors, ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from queue import SimpleQueue
+
+import pytest
+
+from engine.config import Settings
+from engine.errors import EdgeClosedError, NodeError, UsageError
+from engine.operator import Operator
+from engine.payloads import Json, Text
+from engine.pipeline import Pipeline
+
+
+class Upper(Operator):
+    def process(self, packet, ctx):
+        return Text(packet.payload.text.upper())
+
+
+class Refuse(Operator):
+    def process(self, packet, ctx):
+        raise ValueError("no")
+
+
+class Pair(Operator):
+    inputs = ("left", "right")
+    joins = True
+
+    def process(self, packet, ctx):
+        return Json({port: member.payload.text for port, member in packet.items()})
+
+
+def _pipeline(*operators):
+    pipeline = Pipeline("x", settings=Settings(channel_capacity=4))
+    for operator in operators:
+        pipeline = pipeline | operator
+    return pipeline
+
+
+def _texts(packets):
+    return [packet.payload.text for packet in packets]
+
+
+def test_sending_and_receiving_wait():
+    with _pipeline(Upper()).blocking_session() as session:
+        assert session.send(Text("a")) == 0
+        packet = session.receive(timeout_s=10)
+        assert packet.payload.text == "A"
+        assert session.phase == "running"
+        session.end_input()
+        assert session.receive() is None
+        assert session.statistics().session_id == session.id
+
+
+def test_a_timeout_loses_nothing():
+    with _pipeline(Upper()).blocking_session() as session:
+        with pytest.raises(TimeoutError):
+            session.receive(timeout_s=0.01)
+        session.send(Text("a"))
+        assert session.receive(timeout_s=10).payload.text == "A"
+
+
+def test_one_thread_sends_while_another_reads():
+    texts = [f"t{number}" for number in range(50)]
+    with _pipeline(Upper(), Upper()).blocking_session() as session:
+
+        def send():
+            for text in texts:
+                session.send(Text(text))
+            session.end_input()
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        assert _texts(session.outputs()) == [text.upper() for text in texts]
+        thread.join()
+
+
+def test_a_stream_is_read_by_for():
+    inputs = (Text(f"t{number}") for number in range(50))
+    assert _texts(_pipeline(Upper()).stream(inputs)) == [f"T{number}" for number in range(50)]
+
+
+def test_an_input_that_blocks_holds_no_output_up():
+    """What comes next is only known once the last answer was read."""
+    questions = SimpleQueue()
+    questions.put("first")
+
+    def ask():
+        while (question := questions.get(timeout=30)) != "end":
+            yield Text(question)
+
+    answers = []
+    for packet in _pipeline(Upper()).stream(ask()):
+        answers.append(packet.payload.text)
+        questions.put("end" if len(answers) == 3 else f"after {len(answers)}")
+    assert answers == ["FIRST", "AFTER 1", "AFTER 2"]
+
+
+def test_an_asynchronous_input_is_taken_without_a_loop():
+    async def inputs():
+        for number in range(3):
+            await asyncio.sleep(0)
+            yield Text(f"t{number}")
+
+    assert _texts(_pipeline(Upper()).stream(inputs())) == ["T0", "T1", "T2"]
+    assert _texts(_pipeline(Upper()).run(inputs())) == ["T0", "T1", "T2"]
+
+
+async def test_a_stream_is_read_by_async_for():
+    stream = _pipeline(Upper()).stream([Text("a"), Text("b")])
+    assert [packet.payload.text async for packet in stream] == ["A", "B"]
+    assert _texts(await _pipeline(Upper()).arun([Text("a")])) == ["A"]
+
+
+def test_groups_are_payloads_by_port():
+    group = {"right": Text("r"), "left": Text("l")}
+    (packet,) = _pipeline(Pair()).run([group])
+    assert packet.payload.value == {"left": "l", "right": "r"}
+    (packet,) = _pipeline(Pair()).run([("pair", group)])
+    assert packet.payload.value == {"left": "l", "right": "r"}
+    with _pipeline(Pair()).blocking_session() as session:
+        session.send_group(group)
+        assert session.receive(timeout_s=10).payload.value == {"left": "l", "right": "r"}
+
+
+def test_a_failing_node_ends_the_iteration_with_its_error():
+    with pytest.raises(NodeError, match="'refuse' failed in process"):
+        list(_pipeline(Refuse()).stream([Text("a")]))
+    with _pipeline(Refuse()).blocking_session() as session:
+        session.send(Text("a"))
+        with pytest.raises(NodeError, match="'refuse' failed"):
+            session.receive()
+
+
+def test_an_error_in_the_inputs_reaches_the_caller():
+    def inputs():
+        yield Text("a")
+        raise OSError("unplugged")
+
+    with pytest.raises(OSError, match="unplugged"):
+        list(_pipeline(Upper()).stream(inputs()))
+
+
+def test_leaving_early_ends_the_session_and_its_threads():
+    before = threading.active_count()
+    for packet in _pipeline(Upper()).stream(Text("a") for _ in range(10_000)):
+        assert packet.payload.text == "A"
+        break
+    for thread in threading.enumerate():
+        if thread.name == "remotemedia-inputs":
+            thread.join(timeout=10)
+    assert threading.active_count() == before
+
+
+def test_cancelling_drops_what_is_queued():
+    with _pipeline(Upper()).blocking_session() as session:
+        session.send(Text("a"))
+        session.cancel()
+        assert list(session.outputs()) in ([], [session])
+        with pytest.raises(EdgeClosedError, match="nothing can be sent: the session is"):
+            session.send(Text("b"))
+
+
+def test_a_session_is_used_inside_its_block():
+    session = _pipeline(Upper()).blocking_session()
+    with pytest.raises(UsageError, match="use it inside its `with` block"):
+        session.send(Text("a"))
+    with session:
+        session.send(Text("a"))
+    session.close()
+    with pytest.raises(UsageError, match="use it inside its `with` block"):
+        session.receive()
+
+
+def test_a_blocking_call_on_the_sessions_own_thread_is_refused():
+    said = []
+
+    class Reenter(Operator):
+        def process(self, packet, ctx):
+            with pytest.raises(UsageError, match="would wait for itself") as caught:
+                session.send(Text("b"))
+            said.append(caught.value.message)
+            return packet
+
+    with _pipeline(Reenter()).blocking_session() as session:
+        session.send(Text("a"))
+        session.receive(timeout_s=10)
+    assert len(said) == 1
+
+
+def test_a_failed_start_leaves_no_thread():
+    class Broken(Operator):
+        async def initialize(self, ctx):
+            raise OSError("no weights")
+
+    before = threading.active_count()
+    with pytest.raises(NodeError, match="no weights"), _pipeline(Broken()).blocking_session():
+        pass
+    assert threading.active_count() == before
+
+
+def test_a_class_made_in_a_function_runs_local():
+    class Reverse(Operator):
+        def process(self, packet, ctx):
+            return Text(packet.payload.text[::-1])
+
+    first = _pipeline(Reverse())
+
+    class Reverse(Operator):
+        def process(self, packet, ctx):
+            return Text(packet.payload.text * 2)
+
+    assert _texts(first.run([Text("ab")])) == ["ba"]
+    assert _texts(_pipeline(Reverse()).run([Text("ab")])) == ["abab"]

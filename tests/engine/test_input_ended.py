@@ -1,0 +1,63 @@
+"""An operator learns that one of its inputs has ended, before all have."""
+
+from engine.errors import NodeError
+from engine.operator import Operator
+from engine.payloads import Text
+from engine.testing import StageBench
+
+
+class Listener(Operator):
+    inputs = ("a", "b")
+
+    def process(self, packet, ctx):
+        return packet
+
+    def input_ended(self, port, ctx):
+        ctx.emit(Text(f"{port} has ended"))
+
+    def flush(self, ctx):
+        return Text("flushed")
+
+
+class Stumbler(Listener):
+    def input_ended(self, port, ctx):
+        raise RuntimeError("stumbled")
+
+
+def test_it_is_told_once_per_port_behind_its_packets_and_before_flush():
+    bench = StageBench({"node": Listener()}, inputs=["node.a", "node.b"])
+    bench.feed(Text("one"), at="node.a")
+    bench.finish("node.a")
+    bench.run()
+    assert bench.values == ["one", "a has ended"]
+    bench.feed(Text("two"), at="node.b")
+    bench.finish("node.b")
+    bench.run()
+    assert bench.values[2:] == ["two", "b has ended", "flushed"]
+    assert bench.sink().ended
+
+
+def test_it_is_told_when_the_last_of_several_sources_has_ended():
+    bench = StageBench(
+        {"x": Pass(), "y": Pass(), "node": Listener()},
+        [("x", "node.a"), ("y", "node.a")],
+    )
+    bench.finish("x")
+    bench.run()
+    assert bench.values == []
+    bench.finish("y")
+    bench.run()
+    assert bench.values == ["a has ended", "flushed"]
+
+
+def test_what_it_raises_is_the_nodes_error():
+    bench = StageBench({"node": Stumbler()}, inputs=["node.a", "node.b"])
+    bench.finish("node.a")
+    bench.run()
+    assert isinstance(bench.stage.error, NodeError)
+    assert bench.stage.error.node_id == "node"
+
+
+class Pass(Operator):
+    def process(self, packet, ctx):
+        return packet
