@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.adapters import make_adapter
+from engine.errors import NodeError
 from engine.registry import resolve
 from engine.stage_ends import Entry, Exit
 
@@ -20,13 +21,21 @@ if TYPE_CHECKING:
     from engine.adapters import OperatorAdapter
     from engine.edges.contract import EdgeReceiver, EdgeSender
     from engine.operator import Operator
-    from engine.plan import EdgePlan, StagePlan
+    from engine.plan import EdgePlan, NodePlan, StagePlan
     from engine.stage import Stage
 
 
 def make_operators(plan: StagePlan) -> dict[str, Operator]:
     """Make a session's own operator instances for a stage; initializes nothing."""
-    return {node.id: resolve(node.target)(**node.params) for node in plan.nodes}
+    return {node.id: _made(node) for node in plan.nodes}
+
+
+def _made(node: NodePlan) -> Operator:
+    cls = resolve(node.target)
+    try:
+        return cls(**node.params)
+    except TypeError as error:
+        raise NodeError.of(node.id, error, during="__init__") from error
 
 
 def compile_stage(

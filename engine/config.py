@@ -69,6 +69,7 @@ class Settings:
         cleanup_grace_s: time the end of a session may take before it is forced.
         enable_backpressure: whether a full edge stops its producer.
         shm_segment_bytes: size of the arena of one producing stage.
+        checksums: whether payloads are checked against a CRC-32 where they cross processes.
         python_executable: interpreter of worker processes.
         venv_path: virtual environment of worker processes, absolute, or None.
         extra_paths: absolute directories workers find modules in besides their own.
@@ -89,6 +90,7 @@ class Settings:
     cleanup_grace_s: float = 5.0
     enable_backpressure: bool = True
     shm_segment_bytes: int = 256 * 1024**2
+    checksums: bool = False
     python_executable: str = "python"
     venv_path: str | None = None
     extra_paths: tuple[str, ...] = ()
@@ -176,6 +178,8 @@ class MultiprocessTable(_Table):
     """Time the end of a session may take before it is forced."""
     enable_backpressure: StrictBool = _DEFAULTS.enable_backpressure
     """Whether a full edge stops its producer."""
+    checksums: StrictBool = _DEFAULTS.checksums
+    """Whether payloads are checked against a CRC-32 where they cross processes."""
     shm_segment_size: Annotated[
         StrictInt, Field(ge=SHM_SEGMENT_BYTES_MIN, le=SHM_SEGMENT_BYTES_MAX)
     ] = _DEFAULTS.shm_segment_bytes

@@ -68,6 +68,8 @@ class RemoteMediaError(Exception):
         cls = _by_code().get(str(data.get("code")), RemoteMediaError)
         error = cls._restore(str(data.get("message", "")), dict(data.get("context") or {}))
         error.remote_traceback = str(data.get("traceback", ""))
+        if error.remote_traceback:
+            error.add_note(f"In its own process:\n{error.remote_traceback.rstrip()}")
         return error
 
     @classmethod

@@ -12,10 +12,11 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.edges.overflow import BLOCK, OVERFLOWS
 from engine.errors import Problem, UsageError
 from engine.manifest.limits import DOCUMENT
 from engine.manifest.params import normalize_params
-from engine.operator import Ports, ports_of
+from engine.operator import Operator, Ports, ports_of
 from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT
 from engine.wording import nearest, suggestion
 
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
 
 #: Where a node may run.
 EXECUTORS = ("local", "process")
-#: What a full link may do in this version, and what it may do in others.
-OVERFLOWS = ("block",)
-OVERFLOWS_ELSEWHERE = ("drop_oldest", "drop_newest", "latest", "error")
-DEFAULT_OVERFLOW = "block"
+#: What a full link does where nobody says anything else.
+DEFAULT_OVERFLOW = BLOCK
 
 #: More errors than this are not looked for, and more warnings are not told.
 ERRORS_MAX = 100
@@ -63,13 +62,20 @@ class GraphLink:
         link: the two ports.
         capacity: packets it may hold, or None for the session's own.
         overflow: what it does when full, or None for the default.
+        max_age_ms: how long a packet may wait on it, or None.
         index: its place among the manifest's connections.
     """
 
     link: Link
     capacity: int | None
     overflow: str | None
+    max_age_ms: int | None
     index: int
+
+    @property
+    def may_drop(self) -> bool:
+        """Whether the manifest lets it drop packets."""
+        return self.overflow not in {None, BLOCK} or self.max_age_ms is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +326,9 @@ class _Builder:
         if spec is None:
             hint = self._suggestion(node.node_type, self._registry, "node types")
             self._error(path, f"there is no node type {node.node_type!r}{hint}", node.id)
+        elif spec.cls.process is Operator.process and not hasattr(spec.cls, "stage_adapter"):
+            self._error(path, f"{spec.cls.__name__} defines no process(packet, ctx)", node.id)
+            return None
         return spec
 
     def _ports_of(
@@ -363,19 +372,16 @@ class _Builder:
             self._warn(path, text)
             return
         self._check_kinds(link, path)
-        self._links[link] = GraphLink(link, connection.capacity, connection.overflow, index)
+        self._links[link] = GraphLink(
+            link, connection.capacity, connection.overflow, connection.max_age_ms, index
+        )
 
     def _check_overflow(self, connection: Connection, path: str) -> None:
         word = connection.overflow
         if word is None or word in OVERFLOWS:
             return
-        if word in OVERFLOWS_ELSEWHERE:
-            text = f"{word!r} is not supported yet by this version; a full link can only block"
-        else:
-            known = (*OVERFLOWS, *OVERFLOWS_ELSEWHERE)
-            hint = self._suggestion(word, known, "policies")
-            text = f"there is no overflow policy {word!r}{hint}"
-        self._error(f"{path}.overflow", text)
+        hint = self._suggestion(word, OVERFLOWS, "policies")
+        self._error(f"{path}.overflow", f"there is no overflow policy {word!r}{hint}")
 
     def _end(
         self, side: Literal["from", "to"], name: str, port: str | None, path: str
@@ -456,6 +462,8 @@ class _Builder:
             self._blame_cycles(successors)
         if self.full:
             self._error(DOCUMENT, "has more problems; these are the first")
+        if not self._errors:
+            self._warn_of_unfed_ports()
         return self._sound(order), tuple(self._problems)
 
     def _blame_cycles(self, successors: Mapping[str, Sequence[str]]) -> None:
@@ -465,6 +473,17 @@ class _Builder:
             index = self._pairs[nodes[-1], nodes[0]]
             text = f"closes the cycle {' → '.join([*nodes, nodes[0]])}; a graph has no cycles"
             self._error(f"connections[{index}]", text, nodes[0])
+
+    def _warn_of_unfed_ports(self) -> None:
+        """Where one port of a node is fed and another is not, that may be an oversight."""
+        fed: dict[str, set[str]] = {}
+        for link in self._links:
+            fed.setdefault(link.target_node, set()).add(link.target_port)
+        for node in self._nodes:
+            unfed = [port for port in node.ports.inputs if port not in fed.get(node.id, ())]
+            if node.id in fed and unfed:
+                ports = ", ".join(map(repr, unfed))
+                self._warn(f"nodes[{node.index}]", f"nothing feeds its input {ports}", node.id)
 
     def _sound(self, order: Sequence[str]) -> Graph:
         sound = {node.id for node in self._nodes}

@@ -19,14 +19,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.composition.composable import Composable
 from engine.errors import UsageError
+from engine.operator_rules import check_class
 from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT, Packet
 from engine.payloads import Payload
+from engine.wording import suggestion
 
 if TYPE_CHECKING:
     import logging
 
     import numpy as np
     import numpy.typing as npt
+    from pydantic_core import ErrorDetails
 
     from engine.composition.flow import Flow
 
@@ -59,15 +62,6 @@ Output: TypeAlias = Payload | Packet | Emission
 Outputs: TypeAlias = Output | Iterable[Output] | None
 #: What an operator class's process is, told from its definition alone.
 ProcessKind = Literal["sync", "coroutine", "async_generator"]
-
-
-class Params(BaseModel):
-    """Base of an operator's params: unknown names are kept out, both spellings are taken.
-
-    A manifest may say `chunkSize` or `chunk_size`; the loader renames before it validates.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Context(Protocol):
@@ -139,10 +133,17 @@ class Operator(Composable):
     modules there.
     """
 
+    class Params(BaseModel):
+        """Base of an operator's params: `class Params(Operator.Params)` inside the operator.
+
+        Schema, errors and documentation come from it. Unknown names are refused. A manifest may say
+        `chunkSize` or `chunk_size`; the loader renames before it validates.
+        """
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
     #: Name of the node type in manifests.
     node_type: ClassVar[str] = ""
-    #: The params' model, a pydantic class; its schema, errors and documentation come from it.
-    Params: ClassVar[type[BaseModel]] = Params
     #: Names of the input ports, in the order in which members of a group are processed.
     inputs: tuple[str, ...] = (DEFAULT_INPUT,)
     #: Names of the output ports.
@@ -172,25 +173,28 @@ class Operator(Composable):
     #: How many asynchronous calls may run at once; results leave in order of arrival.
     concurrency: ClassVar[int] = 1
 
-    def __init__(self, **params: Any) -> None:
-        """Take and validate the params.
+    def __init__(self, *args: Any, **params: Any) -> None:
+        """Take and validate the params, which go by name.
 
         Raises:
-            UsageError: a param is unknown, of the wrong type or out of range.
+            UsageError: a param is unknown, of the wrong type or out of range, or goes without its
+                name; or `ports` fails.
         """
+        if args:
+            names = ", ".join(f"{name}=…" for name in self.Params.model_fields) or "there are none"
+            raise UsageError(
+                f"{type(self).__name__}: params go by name: {type(self).__name__}({names})",
+                node_type=self.node_type,
+            )
         try:
             self.params: Any = self.Params(**params)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc']) or 'params'}: {item['msg']}"
-                for item in error.errors()
-            )
+            problems = "; ".join(_problem(item, self.Params) for item in error.errors())
             raise UsageError(
                 f"{type(self).__name__}: {problems}", node_type=self.node_type
             ) from error
-        ports = self.ports(self.params)
-        if ports != (self.inputs, self.outputs):
-            self.inputs, self.outputs = ports
+        if _tells_ports(type(self)):
+            self.inputs, self.outputs = _told_ports(type(self), self.params)
 
     @classmethod
     def ports(cls, params: Any) -> Ports:
@@ -255,6 +259,13 @@ class Operator(Composable):
         """A flow of one new node with these params."""
         from engine.composition.flow import Flow, FlowNode, Head, Tail
 
+        if not hasattr(self, "params"):
+            raise UsageError(
+                f"{type(self).__name__} has an __init__ of its own that does not call"
+                " super().__init__(**params); better have none: values come as Params, and state is"
+                " made in initialize",
+                node_type=self.node_type,
+            )
         node = FlowNode(type(self).node_type, self)
         return Flow(
             (node,), (), (Head(0),) if self.inputs else (), (Tail(0),) if self.outputs else ()
@@ -264,11 +275,26 @@ class Operator(Composable):
         super().__init_subclass__(**kwargs)
         if "node_type" not in cls.__dict__:
             cls.node_type = cls.__name__
-        if cls.stateful and cls.reset is Operator.reset:
-            raise TypeError(
-                f"{cls.__name__} is stateful and has no reset(ctx):"
-                " an interrupt must be able to empty it"
-            )
+        check_class(cls, Operator)
+
+    def __repr__(self) -> str:
+        """What was said of it: `Gain(gain_db=3.0)`."""
+        params: BaseModel | None = getattr(self, "params", None)
+        said = [] if params is None else sorted(params.model_fields_set)
+        values = (f"{name}={getattr(params, name)!r:.60}" for name in said)
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+#: The same, for annotations outside an operator.
+Params: TypeAlias = Operator.Params
+
+
+def _problem(error: ErrorDetails, model: type[BaseModel]) -> str:
+    """What is wrong with a param, and which one may have been meant."""
+    name = ".".join(str(part) for part in error["loc"]) or "params"
+    if error["type"] == "extra_forbidden":
+        return f"there is no param {name!r}{suggestion(name, model.model_fields, 'params')}"
+    return f"{name}: {error['msg']}"
 
 
 def process_kind(cls: type[Operator]) -> ProcessKind:
@@ -289,12 +315,48 @@ def ports_of(cls: type[Operator], params: Mapping[str, Any]) -> Ports:
     Raises:
         UsageError: the class finds no ports for them.
     """
-    if cls.ports.__func__ is Operator.ports.__func__:  # type: ignore[attr-defined]
+    if not _tells_ports(cls):
         return Ports(cls.inputs, cls.outputs)
     try:
-        return cls.ports(cls.Params.model_validate(params))
+        validated = cls.Params.model_validate(params)
     except ValueError as error:
         raise UsageError(f"its ports cannot be told: {error}", node_type=cls.node_type) from error
+    return _told_ports(cls, validated)
+
+
+def _tells_ports(cls: type[Operator]) -> bool:
+    """Whether a class's ports depend on its params."""
+    told: bool = cls.ports.__func__ is not Operator.ports.__func__  # type: ignore[attr-defined]
+    return told
+
+
+def _told_ports(cls: type[Operator], params: Any) -> Ports:
+    """What a class says its ports are with these params, checked."""
+    try:
+        returned: Iterable[Any] = cls.ports(params)  # by its type; anything, by what it may say
+        told: list[Any] = [names if isinstance(names, str) else tuple(names) for names in returned]
+    except UsageError:
+        raise
+    except Exception as error:
+        # A ValueError is the class's word on the params, anything else a fault of its own.
+        fault = f"{cls.__name__}.ports raised {type(error).__name__}: "
+        said = error if isinstance(error, ValueError) else f"{fault}{error}"
+        raise UsageError(f"its ports cannot be told: {said}", node_type=cls.node_type) from error
+    if len(told) != len(Ports._fields) or not all(_are_names(names) for names in told):
+        raise UsageError(
+            f"its ports cannot be told: {cls.__name__}.ports must return Ports(inputs, outputs),"
+            f" two tuples of different names, not {told!r:.100}",
+            node_type=cls.node_type,
+        )
+    return Ports(*told)
+
+
+def _are_names(names: str | tuple[Any, ...]) -> bool:
+    return (
+        not isinstance(names, str)
+        and all(isinstance(name, str) and name for name in names)
+        and len(set(names)) == len(names)
+    )
 
 
 def begins_stage(cls: type[Operator]) -> bool:

@@ -100,6 +100,18 @@ class Origin:
             self.metadata,
         )
 
+    def with_flags(self, flags: int) -> Origin:
+        """A copy with other flags."""
+        return Origin(
+            self.session_id,
+            self.sequence,
+            self.timestamp_ns,
+            self.ingress_ns,
+            self.generation,
+            flags,
+            self.metadata,
+        )
+
     def with_timestamp(self, timestamp_ns: int) -> Origin:
         """A copy with another media time."""
         return Origin(
@@ -258,6 +270,18 @@ class Group:
 
 #: What an edge carries.
 Item = Packet | Group
+
+
+class Members(dict[str, Packet]):
+    """What an operator that joins is given: input port → packet; not all ports need be there."""
+
+    def __missing__(self, port: str) -> Packet:
+        came = ", ".join(map(repr, self)) or "none"
+        raise KeyError(
+            f"no packet for port {port!r} came with this input, only for {came}; packets that were"
+            " sent together come together, those of different branches one by one (ZipNode joins"
+            " them)"
+        )
 
 
 def lineage_key(packet: Packet) -> tuple[Any, ...]:

@@ -7,6 +7,8 @@ US1.
 from __future__ import annotations
 
 import asyncio
+import copy
+import logging
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.composition.document import flow_of_manifest, sections_of
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from engine.plan import Plan
     from engine.reactive.bridge import PipelineOperator
     from engine.session.inputs import Input
+
+logger = logging.getLogger("remotemedia.pipeline")
 
 _SECTIONS = frozenset({"nodes", "connections"})
 
@@ -57,7 +61,14 @@ class Pipeline:
             multiprocess: settings for its sessions: the keys of [multiprocess] in runtime.toml.
             registry: the operators a manifest may name; classes used with `|` are known anyway.
             settings: by default those of runtime.toml and the environment.
+
+        Raises:
+            UsageError: the name is no string.
         """
+        if not isinstance(name, str):
+            raise UsageError(
+                f"a pipeline is named first: Pipeline('name') | …, not Pipeline({name!r:.60})"
+            )
         self.name = name
         self._registry = (registry or self.default_registry()).copy()
         self._settings = settings
@@ -116,8 +127,14 @@ class Pipeline:
         """Put nodes beside those there are, unconnected; `connect` links them.
 
         Raises:
-            UsageError: it is nothing that can stand in a pipeline.
+            UsageError: it is nothing that can stand in a pipeline, or it is another pipeline: say
+                by `as_flow()` that each is to keep its name.
         """
+        if isinstance(other, Pipeline) and self._entries():
+            raise UsageError(
+                f"{self.name!r} & {other.name!r}: which of them is part of the other? For branches,"
+                " write a.as_flow() & b.as_flow()"
+            )
         return self._with_flow(self._own_flow().beside(other), other)
 
     def connect(
@@ -127,13 +144,21 @@ class Pipeline:
         *,
         capacity: int | None = None,
         overflow: str | None = None,
+        max_age_ms: int | None = None,
     ) -> Self:
         """Link two of its nodes by their ids; see `Flow.connect`.
 
         Raises:
             UsageError: there is no such node.
         """
-        flow = self._own_flow().connect(source, target, capacity=capacity, overflow=overflow)
+        flow = self._own_flow().connect(
+            source, target, capacity=capacity, overflow=overflow, max_age_ms=max_age_ms
+        )
+        return self._with_flow(flow, None)
+
+    def on(self, executor: str, *, timeout_ms: int | None = None) -> Self:
+        """Place all its nodes on an executor; see `Composable.on`."""
+        flow = self._own_flow().on(executor, timeout_ms=timeout_ms)
         return self._with_flow(flow, None)
 
     def as_flow(self) -> Flow:
@@ -172,7 +197,7 @@ class Pipeline:
         Raises:
             UsageError: the pipeline is empty, or a node holds a function that cannot be written.
         """
-        return self._document(portable=True)
+        return copy.deepcopy(self._document(portable=True))  # the caller's own, to change
 
     def plan(self) -> Plan:
         """Check everything and decide what runs where.
@@ -205,7 +230,10 @@ class Pipeline:
         Raises:
             ManifestError, ResourceLimitError: see `plan`.
         """
-        return Session(self.plan(), on_progress)
+        plan = self.plan()
+        for problem in plan.warnings:
+            logger.warning("%s: %s", self.name, problem, extra={"node_id": problem.node_id})
+        return Session(plan, on_progress)
 
     def blocking_session(
         self, on_progress: Callable[[Progress], None] | None = None
@@ -254,9 +282,7 @@ class Pipeline:
         Raises:
             RemoteMediaError: the pipeline cannot run, or it failed.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not _in_running_loop():
             return asyncio.run(self.arun(inputs))
         with LoopThread("remotemedia-run") as thread:
             return thread.call(self.arun, inputs)
@@ -268,10 +294,13 @@ class Pipeline:
         try:
             return self.plan().describe()
         except RemoteMediaError as error:
-            return f"{self!r}\n{error.message}"
+            return repr(self) if error.message in repr(self) else f"{self!r}\n{error.message}"
 
     def __repr__(self) -> str:
-        nodes = " | ".join(entry["id"] for entry in self._entries()) or "empty"
+        try:
+            nodes = ", ".join(entry["id"] for entry in self._entries()) or "empty"
+        except UsageError as error:  # two nodes of one name
+            nodes = error.message
         return f"Pipeline({self.name!r}: {nodes})"
 
     def _repr_svg_(self) -> str | None:
@@ -299,6 +328,7 @@ class Pipeline:
             return dict(self._manifest)
         if not self._flow.nodes:
             raise UsageError(f"pipeline {self.name!r} is empty; append operators with |")
+        self._flow.check_ends()
         return {**self._head, **sections_of(self._flow, portable=portable)}
 
     def _with_flow(self, flow: Flow, added: Any) -> Self:
@@ -346,3 +376,11 @@ class Pipeline:
             known_spec = self._registry.get(node_type) if node_type in self._registry else None
             if known_spec is None or known_spec.cls is not cls:
                 self._registry.register(cls, node_type)
+
+
+def _in_running_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

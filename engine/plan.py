@@ -18,6 +18,9 @@ Which nodes share a stage:
                 ever stands in line behind what it waits for
     plain       other synchronous local nodes that are linked, as far as the graph of stages stays
                 acyclic: on a cycle of stages each would wait for the other's credits
+
+A stage is pushed through depth first, a few frames of the interpreter's stack per node; so one has
+at most STAGE_DEPTH_MAX nodes in a row, and a longer chain goes on in the next stage.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.edges.overflow import DROPPING_CAPACITY_MIN, window_of
 from engine.errors import Problem, ResourceLimitError
 from engine.graph import DEFAULT_OVERFLOW, EXECUTORS, Link, topological_order
 from engine.rates import rate_problems
@@ -36,6 +40,10 @@ if TYPE_CHECKING:
 
     from engine.config import Settings
     from engine.graph import Graph, GraphLink, GraphNode
+
+#: Nodes in a row that share a stage. The interpreter's limit is 1,000 frames, of which a node of
+#: five reactivex operators takes 16 and most take one to four.
+STAGE_DEPTH_MAX = 32
 
 __all__ = ["EdgePlan", "Link", "NodePlan", "Plan", "StagePlan", "make_plan"]
 
@@ -100,7 +108,8 @@ class EdgePlan:
         target_port: its input port; "" for an ingress (each packet says its own) and an egress.
         kind: "local" (both ends on the session's loop) or "shared_memory".
         capacity: credits, in packets.
-        overflow: what a full edge does; "block".
+        overflow: what a full edge does, one of `engine.edges.overflow.OVERFLOWS`.
+        max_age_ms: how long a packet may wait on it before it is dropped; None: for ever.
     """
 
     id: str
@@ -112,7 +121,18 @@ class EdgePlan:
     target_port: str
     kind: str
     capacity: int
-    overflow: str = "block"
+    overflow: str = DEFAULT_OVERFLOW
+    max_age_ms: int | None = None
+
+    def describe(self) -> str:
+        """What it is, holds, and does when it is full."""
+        age = "" if self.max_age_ms is None else f", at most {self.max_age_ms} ms"
+        return f"{self.kind}, {_count(self.capacity, 'packet')}, {self.overflow}{age}"
+
+    @property
+    def window(self) -> int:
+        """Credits between its two ends; what it holds beyond them waits before its sender."""
+        return window_of(self.overflow, self.capacity, self.max_age_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +167,7 @@ class Plan:
             lines += _stage_lines(stage)
         lines += ["", "edges"]
         width = max(len(edge.id) for edge in self.edges) if self.edges else 0
-        lines += [
-            f"  {edge.id:<{width}}  {edge.kind}, {_count(edge.capacity, 'packet')}, {edge.overflow}"
-            for edge in self.edges
-        ]
+        lines += [f"  {edge.id:<{width}}  {edge.describe()}" for edge in self.edges]
         if self.warnings:
             lines += ["", "warnings", *(f"  {warning}" for warning in self.warnings)]
         return "\n".join(lines)
@@ -307,9 +324,6 @@ def _link_problems(graph: Graph, settings: Settings) -> list[Problem]:
             path = f"connections[{connection.index}].capacity"
             text = f"{connection.capacity} is above the service's limit and is lowered to {limit}"
             problems.append(Problem(path, text, "warning"))
-    if not settings.enable_backpressure:
-        text = "false is not supported yet by this version; a full link blocks its producer"
-        problems.append(Problem("metadata.multiprocess.enable_backpressure", text, "warning"))
     return problems
 
 
@@ -350,7 +364,17 @@ class _Fusion:
         self.successors: dict[int, set[int]] = {}
         self.stage_of: dict[str, int] = {}
         self._predecessors: dict[int, set[int]] = {}
+        #: Pairs of nodes that need an edge between them, since it may drop packets.
+        self._apart: set[tuple[str, str]] = set()
+        #: How many nodes come before each in a row, at most.
+        self._depth: dict[str, int] = {}
+        #: Which part of such rows a stage is in; so nothing in it is deeper than one part is long.
+        self._tier: dict[int, int] = {}
         self._count = 0
+
+    def keep_apart(self, source: str, target: str) -> None:
+        """Say that two nodes must not share a stage, before either of them is added."""
+        self._apart.add((source, target))
 
     def add(self, node: NodePlan, predecessors: Iterable[str]) -> None:
         """Give a node a stage; all its predecessors have theirs.
@@ -360,17 +384,37 @@ class _Fusion:
             predecessors: in the manifest's order, which decides where only one of them can be
                 joined.
         """
+        predecessors = list(predecessors)
+        depth = 1 + max((self._depth[source] for source in predecessors), default=-1)
+        self._depth[node.id] = depth
         sources = list(dict.fromkeys(self.stage_of[source] for source in predecessors))
         stage = self._begin(node, sources)
+        self._tier[stage] = depth // STAGE_DEPTH_MAX
         if not _plain(node):
             return
         if len(sources) == 1 and _waits(self.members[sources[0]][0]):
-            self._merge(sources[0], stage)
+            if self._may_share(sources[0], stage):
+                self._merge(sources[0], stage)
             return
         for source in sources:
-            if _plain(self.members[source][0]) and not self._detour(source, stage):
+            if not _plain(self.members[source][0]) or not self._may_share(source, stage):
+                continue
+            if not self._detour(source, stage):
                 self._merge(source, stage)
                 stage = source
+
+    def _may_share(self, stage: int, other: int) -> bool:
+        """Whether together they are not too deep, and no two of their nodes must be kept apart."""
+        if self._tier[stage] != self._tier[other]:
+            return False
+        if not self._apart:
+            return True
+        ours = {node.id for node in self.members[stage]}
+        theirs = {node.id for node in self.members[other]}
+        return not any(
+            (source in ours and target in theirs) or (source in theirs and target in ours)
+            for source, target in self._apart
+        )
 
     def _begin(self, node: NodePlan, sources: Iterable[int]) -> int:
         stage = self._count
@@ -419,6 +463,9 @@ def _stages(graph: Graph, placed: Mapping[str, NodePlan]) -> tuple[StagePlan, ..
     for link in graph.links:
         predecessors[link.target_node].append(link.source_node)
     fusion = _Fusion()
+    for connection in graph.connections:
+        if connection.may_drop:
+            fusion.keep_apart(connection.link.source_node, connection.link.target_node)
     for node in graph.order:
         fusion.add(placed[node], predecessors[node])
     links: dict[int, list[Link]] = {stage: [] for stage in fusion.members}
@@ -464,6 +511,7 @@ class _Edges:
         self._graph = graph
         self._settings = settings
         self._stage_of = {node.id: stage for stage in stages for node in stage.nodes}
+        self._overflow = DEFAULT_OVERFLOW if settings.enable_backpressure else "drop_oldest"
 
     def all(self, sinks: Iterable[GraphNode]) -> tuple[EdgePlan, ...]:
         """Ingress edges, then edges between stages, then egress edges."""
@@ -493,6 +541,9 @@ class _Edges:
         link = connection.link
         source, target = self._stage_of[link.source_node], self._stage_of[link.target_node]
         capacity = connection.capacity or self._settings.channel_capacity
+        overflow = connection.overflow or self._overflow
+        if overflow != DEFAULT_OVERFLOW or connection.max_age_ms is not None:
+            capacity = max(capacity, DROPPING_CAPACITY_MIN)
         return EdgePlan(
             id=str(link),
             source_stage=source.id,
@@ -503,7 +554,8 @@ class _Edges:
             target_port=link.target_port,
             kind=_kind(source, target),
             capacity=min(capacity, self._settings.channel_capacity_max),
-            overflow=connection.overflow or DEFAULT_OVERFLOW,
+            overflow=overflow,
+            max_age_ms=connection.max_age_ms,
         )
 
     def _egress_edge(self, node: str, port: str) -> EdgePlan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EdgeError, NodeError
+from engine.errors import EdgeError, EdgeOverflowError, NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,7 +90,10 @@ class Exit:
             return True
 
     def _fail(self, packet: Packet, error: EdgeError) -> None:
-        """This packet can never cross: its node is to blame."""
+        """This packet can never cross: its node is to blame, unless the edge is just full."""
+        if isinstance(error, EdgeOverflowError):
+            self._stage.fail(error)
+            return
         self._stage.fail(
             NodeError.of(packet.source.node, error, during="process", sequence=packet.sequence)
         )

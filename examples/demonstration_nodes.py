@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from remotemedia import Context, Json, Operator, Packet, Params, Text
+from remotemedia import Context, Json, Operator, Packet, Text
 
 #: How each transformation of TransformAndExpandNode is done.
 TRANSFORMS: dict[str, Callable[[str], str]] = {
@@ -40,7 +40,7 @@ class ExpanderNode(Operator):
 
     default_executor = "process"
 
-    class Params(Params):
+    class Params(Operator.Params):
         expansion_factor: int = Field(3, ge=0, le=10_000, description="outputs per input")
 
     def process(self, packet: Packet, ctx: Context) -> Iterator[Json]:
@@ -70,7 +70,7 @@ class TransformAndExpandNode(Operator):
 
     default_executor = "process"
 
-    class Params(Params):
+    class Params(Operator.Params):
         transforms: tuple[Literal["upper", "lower", "reverse", "double"], ...] = Field(
             tuple(TRANSFORMS), description="what is done with the text, in this order"
         )
@@ -93,7 +93,7 @@ class ChainedTransformNode(Operator):
 
     default_executor = "process"
 
-    class Params(Params):
+    class Params(Operator.Params):
         emit_intermediates: bool = Field(True, description="emit the first two stages, too")
 
     def process(self, packet: Packet, ctx: Context) -> list[Json]:
@@ -125,7 +125,7 @@ class FilterNode(Operator):
 
     default_executor = "process"
 
-    class Params(Params):
+    class Params(Operator.Params):
         min_value: float = Field(0, description="smaller numbers are dropped")
 
     def process(self, packet: Packet, ctx: Context) -> Packet | None:

@@ -29,7 +29,15 @@ from engine.errors import (  # noqa: E402
     WorkerCrashedError,
 )
 from engine.executors.contract import Progress  # noqa: E402
-from engine.operator import Context, Operator, Params, Ports  # noqa: E402
+from engine.operator import (  # noqa: E402
+    Context,
+    Emission,
+    Operator,
+    Output,
+    Outputs,
+    Params,
+    Ports,
+)
 from engine.packet import Packet, Source  # noqa: E402
 from engine.payloads import (  # noqa: E402
     Audio,
@@ -53,9 +61,11 @@ from engine.session.blocking import BlockingSession  # noqa: E402
 from engine.session.session import Session  # noqa: E402
 from remotemedia.pipeline import Pipeline, builtin_registry  # noqa: E402
 from remotemedia.registration import register_node  # noqa: E402
+from remotemedia.worker_output import listen  # noqa: E402
 
 __version__ = "0.1.0"
 
+listen()
 # Most modules with operators import this one, which takes a fresh process 0.1 s.
 preloads.add(__name__)
 
@@ -71,6 +81,7 @@ __all__ = [
     "EdgeClosedError",
     "EdgeError",
     "EdgeOverflowError",
+    "Emission",
     "File",
     "Flow",
     "InitTimeoutError",
@@ -79,6 +90,8 @@ __all__ = [
     "MediaError",
     "NodeError",
     "Operator",
+    "Output",
+    "Outputs",
     "Packet",
     "Params",
     "Payload",

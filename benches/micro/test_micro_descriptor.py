@@ -17,6 +17,7 @@ MEMBER = Member(
     size_bytes=4736,
     head_bytes=632,
     kind=0,
+    checksum=0,
     port=0,
     flags=0,
     sequence=123_456,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.adapters.base import OperatorAdapter
-from engine.packet import Packet
+from engine.packet import Members, Packet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ class AsyncAdapter(OperatorAdapter):
 
     def on_next(self, packet: Packet) -> None:
         """Take one packet; never raises."""
-        self._take({packet.port: packet} if self._joins else packet)
+        self._take(Members({packet.port: packet}) if self._joins else packet)
 
     def _take(self, packet: Packet | Mapping[str, Packet]) -> None:
         """Open a call; it starts as soon as fewer than `concurrency` run."""

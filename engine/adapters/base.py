@@ -15,7 +15,7 @@ from engine.context import NodeContext
 from engine.errors import UsageError
 from engine.observe.statistics import NodeStatistics
 from engine.outlet import PortInlet
-from engine.packet import Packet
+from engine.packet import Members, Packet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,7 +106,7 @@ class OperatorAdapter(Emitter):
     def on_group(self, group: Group) -> None:
         """Take a group: whole if the operator joins, else its members in port order."""
         if self._joins:
-            self._take({packet.port: packet for packet in group})
+            self._take(Members({packet.port: packet for packet in group}))
         else:
             members = group.members
             for port in self.operator.inputs:

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from engine.adapters.base import OperatorAdapter
-from engine.packet import Packet
+from engine.packet import Members, Packet
 from engine.payloads import PAYLOAD_TYPES
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ class SyncAdapter(OperatorAdapter):
         """Wrap an operator; see `OperatorAdapter`."""
         super().__init__(node_id, operator, stage, outlet_ports)
         self._process: Callable[..., Any] = operator.process
-        #: What came while an iterator was suspended, with the ticket of each.
-        self._backlog: deque[tuple[Packet | Mapping[str, Packet], Ticket]] = deque()
+        #: What came while an iterator was suspended, with the ticket of each; a port's name for
+        #: its end.
+        self._backlog: deque[tuple[Packet | Mapping[str, Packet] | str, Ticket]] = deque()
 
     def on_next(self, packet: Packet) -> None:
         """Take one packet; never raises."""
         if self._open is not None or self._joins:
-            self._take({packet.port: packet} if self._joins else packet)
+            self._take(Members({packet.port: packet}) if self._joins else packet)
             return
         # What follows is _take and emit, inlined for the common case: one in, at most one out.
         origin = packet.origin
@@ -102,6 +103,14 @@ class SyncAdapter(OperatorAdapter):
         if result is not None:
             self._emit_result(result)
 
+    def _tell_end(self, port: str) -> None:
+        """Tell the operator behind what it has yet to hand out and to take."""
+        if self._open is not None:
+            self._stage.ticket.pending += 1
+            self._backlog.append((port, self._stage.ticket))
+            return
+        super()._tell_end(port)
+
     def resume(self) -> None:
         """Go on with the suspended iterator, then with what waited behind it."""
         super().resume()
@@ -110,6 +119,8 @@ class SyncAdapter(OperatorAdapter):
             self._stage.ticket = ticket
             if isinstance(packet, Packet):
                 self.on_next(packet)
+            elif isinstance(packet, str):
+                self._tell_end(packet)
             else:
                 self._take(packet)
             ticket.settle_one()

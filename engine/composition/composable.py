@@ -76,16 +76,23 @@ class Composable:
         return self.flow().with_head_source(port)
 
     def into(
-        self, port: str | None = None, *, capacity: int | None = None, overflow: str | None = None
+        self,
+        port: str | None = None,
+        *,
+        capacity: int | None = None,
+        overflow: str | None = None,
+        max_age_ms: int | None = None,
     ) -> Flow:
         """Say how its outputs enter what follows: `Microphone().into("audio_input") | Sync()`.
 
         Args:
             port: the input port; None: the only one, or `in`.
             capacity: packets the link may hold; None: the session's channel_capacity.
-            overflow: what a full link does; None: it blocks.
+            overflow: what a full link does: "block", "drop_oldest", "drop_newest", "latest" or
+                "error"; None: it blocks.
+            max_age_ms: how long a packet may wait on the link before it is dropped.
         """
-        options = {"capacity": capacity, "overflow": overflow}
+        options = {"capacity": capacity, "overflow": overflow, "max_age_ms": max_age_ms}
         return self.flow().with_tail_target(
             port, {name: value for name, value in options.items() if value is not None}
         )

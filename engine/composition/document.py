@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import PydanticSerializationError
+
 from engine.composition.flow import Flow, FlowLink, FlowNode, Head, Tail
 from engine.composition.naming import node_ids
 from engine.errors import UsageError
@@ -83,7 +85,14 @@ def _entry(node: FlowNode, node_id: str, *, portable: bool) -> dict[str, Any]:
 
 def _params(operator: Any, node_id: str, *, portable: bool) -> dict[str, Any]:
     if type(operator).portable:
-        params: dict[str, Any] = operator.params.model_dump(mode="json", exclude_unset=True)
+        try:
+            params: dict[str, Any] = operator.params.model_dump(mode="json", exclude_unset=True)
+        except PydanticSerializationError as error:
+            raise UsageError(
+                f"the params of node {node_id!r} hold something that JSON cannot say: {error};"
+                " params are numbers, texts, lists and objects of these",
+                node_id=node_id,
+            ) from error
         return params
     if portable:
         raise UsageError(

@@ -17,12 +17,19 @@ from typing import TYPE_CHECKING, Any
 from engine.composition.composable import Composable
 from engine.composition.naming import Scope, node_ids
 from engine.errors import UsageError
+from engine.registry import STANDS_FOR
 from engine.wording import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from engine.operator import Operator
+
+
+#: What people ask of a flow, and only a pipeline can do.
+_OF_PIPELINES = frozenset(
+    {"run", "arun", "stream", "session", "plan", "to_manifest", "as_operator"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ class Flow(Composable):
             raise UsageError(f"{self.label} has no output that could go on to {other.label}")
         if not other.heads:
             raise UsageError(f"{other.label} takes no input, so it cannot follow {self.label}")
-        moved = other.moved(len(self.nodes))
+        moved = self._apart(other)
         joints = tuple(_joint(tail, head) for tail in self.tails for head in moved.heads)
         return Flow(
             self.nodes + moved.nodes, self.links + joints + moved.links, self.heads, moved.tails
@@ -130,7 +137,7 @@ class Flow(Composable):
 
     def beside(self, other: Any) -> Flow:
         """See `Composable.__and__`."""
-        moved = flow_of(other).moved(len(self.nodes))
+        moved = self._apart(flow_of(other))
         return Flow(
             self.nodes + moved.nodes,
             self.links + moved.links,
@@ -145,6 +152,7 @@ class Flow(Composable):
         *,
         capacity: int | None = None,
         overflow: str | None = None,
+        max_age_ms: int | None = None,
     ) -> Flow:
         """Link two of its nodes by their ids, for graphs that `|` and `&` cannot say.
 
@@ -153,6 +161,7 @@ class Flow(Composable):
             target: `id` or `id.port` of the node that receives.
             capacity: packets the link may hold; None: the session's channel_capacity.
             overflow: what a full link does; None: it blocks.
+            max_age_ms: how long a packet may wait on the link before it is dropped.
 
         Raises:
             UsageError: there is no such node.
@@ -165,6 +174,7 @@ class Flow(Composable):
             "to_port": target_port,
             "capacity": capacity,
             "overflow": overflow,
+            "max_age_ms": max_age_ms,
         }
         link = FlowLink(
             source_node,
@@ -192,6 +202,20 @@ class Flow(Composable):
             tuple(replace(tail, node=tail.node + places) for tail in self.tails),
         )
 
+    def _apart(self, other: Flow) -> Flow:
+        """Another flow as it stands behind this one: its nodes further on, and none of them ours.
+
+        What both have of one pipeline becomes another use of it in the other one.
+        """
+        theirs = {node.scope for node in other.nodes if node.scope is not None}
+        if theirs:
+            ours = {node.scope for node in self.nodes}
+            again = {scope: Scope(scope.name) for scope in theirs if scope in ours}
+            other = other._with_nodes(
+                lambda node: replace(node, scope=again.get(node.scope, node.scope))  # type: ignore[arg-type]
+            )
+        return other.moved(len(self.nodes))
+
     def embedded(self, name: str) -> Flow:
         """The same as part of another flow: its ids are its own, behind the name."""
         scope = Scope(name)
@@ -200,6 +224,31 @@ class Flow(Composable):
         return replace(
             self, nodes=tuple(replace(node, id=node_id, scope=scope) for node, node_id in nodes)
         )
+
+    def check_ends(self) -> None:
+        """See that what `.into` and `.taking` say of its ends is about something.
+
+        Raises:
+            UsageError: nothing follows, or comes before.
+        """
+        for tail in self.tails:
+            if tail.target_port is not None or tail.options:
+                said = repr(tail.target_port) if tail.target_port else "…"
+                raise UsageError(
+                    f"nothing follows {self._label_of(tail.node)}.into({said}): .into stands on"
+                    " what comes before, as in a.into('left') | b"
+                )
+        for head in self.heads:
+            if head.source_port is not None:
+                label = self._label_of(head.node)
+                raise UsageError(
+                    f"nothing comes before {label}.taking({head.source_port!r}): .taking stands on"
+                    " what follows, as in a | b.taking('left')"
+                )
+
+    def _label_of(self, place: int) -> str:
+        node = self.nodes[place]
+        return node.id or node.node_type
 
     # --- saying something of it -------------------------------------------------------------------
 
@@ -258,8 +307,20 @@ class Flow(Composable):
         names = [node.id or node.node_type for node in (first, last)]
         return names[0] if first is last else f"{names[0]} … {names[1]}"
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _OF_PIPELINES:
+                raise AttributeError(
+                    f"a flow is part of a pipeline: (Pipeline('name') | flow).{name}"
+                )
+            raise AttributeError(f"a flow has no {name!r}")
+
     def __repr__(self) -> str:
-        return f"Flow({' | '.join(node_ids(self.nodes))})"
+        try:
+            return f"Flow({', '.join(node_ids(self.nodes))})"
+        except UsageError as error:  # two nodes of one name
+            return f"Flow({error.message})"
 
 
 def flow_of(value: Any) -> Flow:
@@ -271,7 +332,7 @@ def flow_of(value: Any) -> Flow:
     if isinstance(value, Composable):
         return value.flow()
     embedded = getattr(value, "as_flow", None)  # a pipeline
-    if embedded is not None:
+    if embedded is not None and not isinstance(value, type):
         flow: Flow = embedded()
         return flow
     if callable(value) and not isinstance(value, type):
@@ -279,6 +340,8 @@ def flow_of(value: Any) -> Flow:
 
         return rx(value).flow()
     hint = "an instance: add parentheses" if isinstance(value, type) else "an Operator"
+    if hasattr(type(value), STANDS_FOR):
+        hint = "no instance of an older node class (a manifest names its type), but an Operator"
     raise UsageError(
         f"{value!r} cannot be a step of a pipeline; it takes {hint}, a flow, a pipeline or a"
         " reactivex operator"

@@ -5,6 +5,7 @@ Pure: no I/O, no clock.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -37,24 +38,32 @@ def node_ids(nodes: Sequence[FlowNode]) -> tuple[str, ...]:
     prefixes: dict[Scope, str] = {}
     for node in nodes:
         if node.scope is not None and node.scope not in prefixes:
-            prefixes[node.scope] = unique(_slug(node.scope.name), set(prefixes.values()))
+            prefixes[node.scope] = unique(_slug(node.scope.name), set(prefixes.values()), {})
     given = [_given_id(node, prefixes) for node in nodes]
     _refuse_repeated([node_id for node_id in given if node_id is not None])
     taken = {node_id for node_id in given if node_id is not None}
+    numbers: dict[str, int] = {}
     ids = []
     for node, node_id in zip(nodes, given, strict=True):
-        ids.append(node_id or unique(_stem(node), taken))
+        ids.append(node_id or unique(_stem(node), taken, numbers))
         taken.add(ids[-1])
     return tuple(ids)
 
 
-def unique(stem: str, taken: set[str]) -> str:
-    """The stem, or the stem with the first number from 2 that is free."""
+def unique(stem: str, taken: set[str], numbers: dict[str, int]) -> str:
+    """The stem, or the stem with the first number from 2 that is free.
+
+    Args:
+        stem: what it begins with.
+        taken: what is no longer free.
+        numbers: stem → the number it was given last, where the search goes on.
+    """
     if stem not in taken:
         return stem
-    number = 2
+    number = numbers.get(stem, 1) + 1
     while f"{stem}_{number}" in taken:
         number += 1
+    numbers[stem] = number
     return f"{stem}_{number}"
 
 
@@ -75,8 +84,13 @@ def _refuse_repeated(ids: Sequence[str]) -> None:
 
 
 def _stem(node: FlowNode) -> str:
-    """`FastResample` → `fast_resample`: of the class, or of the type where there is no class."""
-    name = node.node_type if node.operator is None else type(node.operator).__name__
+    """Of the class, or of the type where there is no class."""
+    return _snake(node.node_type if node.operator is None else type(node.operator).__name__)
+
+
+@functools.lru_cache(maxsize=1024)  # a graph of many nodes has few types, and is named often
+def _snake(name: str) -> str:
+    """`FastResample` → `fast_resample`."""
     stem = name.removesuffix("Node") or name
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem).lower()
     return _slug(snake)

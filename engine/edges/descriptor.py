@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,8 @@ from engine.errors import EdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from typing_extensions import Buffer
 
 PACKETS, CREDITS, END, FAIL, CLOSE, WANT, DATA = 1, 2, 3, 4, 5, 6, 7
 
@@ -41,11 +44,13 @@ ITEM_BYTES_MAX = 60_000
 #: A payload that goes by the socket is cut into parts of this size.
 PART_BYTES_MAX = 32_768
 
+#: Stands for a checksum that is 0.
+_CRC_OF_ZERO = 0xFFFFFFFF
 #: Slot of a payload that went by the socket; page 0 of an arena is never one.
 NO_SLOT = 0
 
 _ITEM = struct.Struct("<QB")
-_MEMBER = struct.Struct("<QQQIBBHQIqqIH")
+_MEMBER = struct.Struct("<QQQIBIBHQIqqIH")
 _CREDITS = struct.Struct("<I")
 
 END_MESSAGE = bytes([END])
@@ -62,6 +67,7 @@ class Member(NamedTuple):
         size_bytes: its length.
         head_bytes: length of the stream's head, see `codec.Message`.
         kind: a code of `codec.KIND_CODES`.
+        checksum: CRC-32 of the stream, see `checksum_of`; 0: it has none.
         port: position of the receiving port in the edge's ports.
         flags, sequence, packet_index, timestamp_ns, ingress_ns, generation: see `engine.packet`.
         metadata_bytes: length of the metadata behind it.
@@ -72,6 +78,7 @@ class Member(NamedTuple):
     size_bytes: int
     head_bytes: int
     kind: int
+    checksum: int
     port: int
     flags: int
     sequence: int
@@ -80,6 +87,14 @@ class Member(NamedTuple):
     ingress_ns: int
     generation: int
     metadata_bytes: int
+
+
+def checksum_of(stream: Iterable[Buffer]) -> int:
+    """CRC-32 of a stream's parts; never 0, which stands for none."""
+    crc = 0
+    for part in stream:
+        crc = zlib.crc32(part, crc)
+    return crc or _CRC_OF_ZERO
 
 
 class DescribedItem(NamedTuple):

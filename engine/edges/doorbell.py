@@ -12,14 +12,35 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from engine.edges.descriptor import MESSAGE_BYTES_MAX
+from engine.errors import EdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: A socket refuses a message for good that does not fit its buffer, which the system also fills
+#: with its own.
+_SEND_BUFFER_BYTES_MIN = 2 * MESSAGE_BYTES_MAX
+
 
 def make_pair() -> tuple[socket.socket, socket.socket]:
-    """A connected pair; the caller closes both, or hands them over."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    """A connected pair; the caller closes both, or hands them over.
+
+    Raises:
+        EdgeError: the system's socket buffers are too small for a message.
+    """
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for sock in pair:
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < _SEND_BUFFER_BYTES_MIN:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES_MIN)
+    size_bytes = min(sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) for sock in pair)
+    if size_bytes < _SEND_BUFFER_BYTES_MIN:
+        for sock in pair:
+            sock.close()
+        raise EdgeError(
+            f"sockets take messages of {size_bytes} bytes here, and edges need"
+            f" {_SEND_BUFFER_BYTES_MIN}: raise the sysctl net.core.wmem_max"
+        )
+    return pair
 
 
 class Doorbell:

@@ -53,19 +53,20 @@ class LocalEdge:
 
     @property
     def ready(self) -> bool:
-        if self._credits or self._closed:
+        if self._credits or self._closed or self._finished:
             return True
         self._wanted = True
+        self._refused += 1
         return False
 
     def try_send(self, item: Item) -> bool:
-        if not self._credits and not self._closed:
-            self._wanted = True
-            self._refused += 1
-            return False
         if self._closed or self._finished:
             self._dropped += 1
             return True
+        if not self._credits:
+            self._wanted = True
+            self._refused += 1
+            return False
         self._credits -= 1
         self._sent += 1
         queue = self._queue
@@ -110,6 +111,9 @@ class LocalEdge:
         return self._queue.popleft() if self._queue else None
 
     def release(self, count: int = 1) -> None:
+        held = self.capacity - self._credits - len(self._queue)
+        if not 0 <= count <= held:
+            raise ValueError(f"edge {self.edge_id!r}: cannot release {count}, {held} are held")
         self._credits += count
         if self._wanted:
             self._wanted = False

@@ -92,3 +92,32 @@ class Segment:
             self.view.release()
             if mapping is not None:
                 mapping.close()
+
+
+class CountersPage:
+    """A reader's mapping of page 0 alone, where a producer shows its counts.
+
+    Attributes:
+        view: its bytes; as they last were, once it has been closed.
+    """
+
+    def __init__(self, fd: int) -> None:
+        """Map the page; the descriptor may be closed afterwards.
+
+        Raises:
+            EdgeError: the descriptor cannot be mapped.
+        """
+        try:
+            self._map: mmap.mmap | None = mmap.mmap(fd, PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
+        except (OSError, ValueError) as error:
+            raise EdgeError(f"cannot map shared memory: {error}") from error
+        self.view = memoryview(self._map)
+
+    def close(self) -> None:
+        """Keep a copy and unmap the page. A second call does nothing."""
+        mapping, self._map = self._map, None
+        if mapping is not None:
+            last = bytes(self.view)
+            self.view.release()
+            self.view = memoryview(last)
+            mapping.close()

@@ -156,6 +156,8 @@ def _parse(text: str | bytes, source: DocumentSource, limits: ManifestLimits) ->
     problem = limits.problem_of_size(len(text))
     if problem is not None:
         raise _TextError(problem.message)
+    if not text.strip():
+        raise _TextError("is empty")
     suffix = source.suffix.lower() if isinstance(source, Path) else None
     if suffix in _YAML and not _opens_brace(text):
         return _parsed_yaml(_decoded(text), limits)

@@ -19,6 +19,7 @@ from engine.errors import ManifestError, Problem
 from engine.manifest.document import DocumentSource, read_document
 from engine.manifest.limits import DEFAULT_LIMITS, DOCUMENT, ManifestLimits
 from engine.manifest.model import VERSION, Connection, Manifest, Metadata, Node
+from engine.manifest.spellings import said_twice
 from engine.wording import path_of, quoted, sentence
 
 #: What a manifest can be read from; a `str` is JSON or YAML text, never a path.
@@ -66,11 +67,12 @@ def examine(
     document, problems = read_document(source, limits)
     if document is None:
         return None, problems
+    twice = said_twice(document.manifest)
     try:
-        return Manifest.model_validate(document.manifest), ()
+        return Manifest.model_validate(document.manifest), tuple(twice)
     except ValidationError as error:
         found = _problems(error, document.manifest)
-    return _salvage(document.manifest), tuple(found)
+    return _salvage(document.manifest), (*found, *twice)
 
 
 def _problems(error: ValidationError, document: Mapping[str, Any]) -> list[Problem]:

@@ -146,7 +146,10 @@ class Connection(_Part):
     capacity: Annotated[StrictInt, Field(ge=1)] | None = None
     """Packets the link may hold; absent: the session's channel_capacity."""
     overflow: _Text | None = None
-    """What a full link does; absent: `block`."""
+    """What a full link does: `block`, `drop_oldest`, `drop_newest`, `latest` or `error`; absent:
+    `block`, or `drop_oldest` where `enable_backpressure` is false."""
+    max_age_ms: Annotated[StrictInt, Field(ge=1)] | None = None
+    """How long a packet may wait on a link before it is dropped; absent: as long as it takes."""
 
 
 class Manifest(_Part):

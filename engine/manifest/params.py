@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import AliasChoices, ValidationError
 from pydantic.alias_generators import to_camel, to_snake
 
 from engine.errors import Problem
-from engine.wording import path_of, sentence, suggestion
+from engine.wording import path_of, quoted, sentence, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Ends a sentence about an unknown name: takes the name, the known ones, and a noun for them.
 Suggest: TypeAlias = Callable[[str, Iterable[str], str], str]
+
+_NOT_THERE: Any = object()
+_MUST: Final = "must be "
 
 
 def normalize_params(
@@ -51,8 +54,12 @@ def normalize_params(
     try:
         model.model_validate(params)
     except ValidationError as error:
+        said: dict[str, list[ErrorDetails]] = {}
         for item in error.errors(include_url=False):
-            problems.append(Problem(_path(item, written, path), sentence(item), node_id=node_id))
+            said.setdefault(_path(item, params, written, path), []).append(item)
+        problems += [
+            Problem(place, _sentence(items), node_id=node_id) for place, items in said.items()
+        ]
     return params, problems
 
 
@@ -82,12 +89,39 @@ def _rename(
     return params, written, problems
 
 
-def _path(error: ErrorDetails, written: Mapping[str, str], path: str) -> str:
-    location = error["loc"]
-    if not location:
-        return path
-    first = written.get(str(location[0]), location[0])
-    return path_of((first, *location[1:]), path)
+def _path(
+    error: ErrorDetails, params: Mapping[str, Any], written: Mapping[str, str], path: str
+) -> str:
+    """Where in the document an error is: pydantic also says which of several types it tried."""
+    location: list[int | str] = []
+    value: Any = params
+    for index, part in enumerate(error["loc"]):
+        missing = error["type"] == "missing" and index == len(error["loc"]) - 1
+        found = _inside(value, part)
+        if found is not _NOT_THERE:
+            value = found
+        if found is not _NOT_THERE or missing:
+            location.append(written.get(str(part), part) if index == 0 else part)
+    return path_of(location, path)
+
+
+def _inside(value: Any, part: int | str) -> Any:
+    """A member of an object or a list, or _NOT_THERE."""
+    if isinstance(value, dict):
+        return value.get(part, _NOT_THERE)
+    if isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return _NOT_THERE
+
+
+def _sentence(errors: Sequence[ErrorDetails]) -> str:
+    """What is wrong in one place: with a param of several types, each says its own."""
+    texts = list(dict.fromkeys(sentence(error) for error in errors))
+    got = f", got {quoted(errors[0]['input'])}"
+    if len(texts) == 1 or not all(text.startswith(_MUST) and text.endswith(got) for text in texts):
+        return "; ".join(texts)
+    wanted = [text.removeprefix(_MUST).removesuffix(got).partition(", ")[0] for text in texts]
+    return f"{_MUST}{' or '.join(dict.fromkeys(wanted))}{got}"
 
 
 @functools.lru_cache(maxsize=1024)

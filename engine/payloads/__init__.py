@@ -151,6 +151,10 @@ _HINTS: dict[type[Any], str] = {
 
 def not_an_output(value: Any) -> str:
     """What to say of a value that an operator handed out and that is no payload."""
+    if isinstance(value, type):
+        return f"{value.__name__} is a class: return one made of it, {value.__name__}(...)"
+    if isinstance(value, tuple):
+        return "a pair is not a payload: ctx.to(port, payload) names an output port"
     hint = _HINTS.get(type(value))
     if hint is None and isinstance(value, os.PathLike):
         hint = "return File(path)"

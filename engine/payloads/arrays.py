@@ -17,11 +17,12 @@ _REFERENCES_UNSHARED = 3
 
 
 def freeze(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Make an array read-only, so that nobody can change it any more through any name.
+    """Make an array read-only, so that nobody can change it any more.
 
     An array that owns its memory, and a view whose base nobody else holds, are frozen in place,
     without a copy; the caller's own later write raises ValueError. A view of memory that somebody
-    else can still write is copied.
+    else can still write is copied. numpy does not tell who has a view of an array that owns its
+    memory: one that was taken before, and is kept, stays writable.
 
     Returns:
         The same array, or a frozen copy.

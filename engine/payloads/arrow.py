@@ -81,6 +81,8 @@ def from_arrow(batch: Any) -> Payload:
         batch.validate(full=True)
         kind = _kind_of(batch)
         if kind in {None, "table"}:
+            for field in batch.schema:
+                _check_names(field)
             return Table(batch)
         form = _FORMS.get(str(kind))
         if form is None:
@@ -99,6 +101,18 @@ def _kind_of(batch: pa.RecordBatch) -> str | None:
 
 def _marked(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.replace_schema_metadata({**(batch.schema.metadata or {}), KIND_KEY: b"table"})
+
+
+def _check_names(field: pa.Field) -> None:
+    """Read all names below a field: Arrow checks no name, and whoever looks at one would fail.
+
+    Raises:
+        UnicodeDecodeError: one is not UTF-8.
+    """
+    dtype = field.type
+    _ = field.name, getattr(dtype, "tz", None)
+    for position in range(dtype.num_fields):
+        _check_names(dtype.field(position))
 
 
 def _check_row(batch: pa.RecordBatch, kind: str, schemas: tuple[pa.Schema, ...]) -> None:

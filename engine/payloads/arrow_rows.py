@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from engine.payloads.arrow_schema import Form, binary_of, row, schema_of
@@ -46,12 +47,25 @@ def _values(batch: pa.RecordBatch) -> list[Any]:
     return [column[0].as_py() for column in batch.columns]
 
 
+def _plain(value: Any) -> Any:
+    """Numpy's numbers and arrays as JSON has them.
+
+    Raises:
+        TypeError: it is something else that JSON cannot say.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is nothing that JSON can say")
+
+
 def _dump_json(value: Any) -> str:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain)
     try:
         text.encode()
     except UnicodeEncodeError:  # a lone surrogate, which JSON can say and UTF-8 cannot
-        return json.dumps(value, separators=(",", ":"))
+        return json.dumps(value, separators=(",", ":"), default=_plain)
     return text
 
 

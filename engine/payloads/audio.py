@@ -21,6 +21,24 @@ AUDIO_DTYPES = (np.dtype(np.float32), np.dtype(np.int16), np.dtype(np.int32))
 #: Samples have the shape (frames, channels).
 _DIMENSIONS = 2
 
+#: More channels than this are an array that has its channels first.
+CHANNELS_MAX = 256
+
+
+def _whole(rate: Any) -> int:
+    """A sample rate that is no int as one.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    try:
+        whole = int(rate)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"sample_rate must be a whole number of Hz, got {rate!r:.60}") from error
+    if whole != rate:
+        raise ValueError(f"sample_rate must be a whole number of Hz, got {rate!r:.60}")
+    return whole
+
 
 class Audio(PayloadBase):
     """A block of PCM samples.
@@ -51,8 +69,13 @@ class Audio(PayloadBase):
             raise ValueError(
                 f"audio samples must be float32, int16 or int32, got {array.dtype}; convert them"
             )
-        if array.ndim == _DIMENSIONS and array.shape[1] < 1:
-            raise ValueError("audio must have at least one channel")
+        if array.ndim == _DIMENSIONS and not 1 <= array.shape[1] <= CHANNELS_MAX:
+            raise ValueError(
+                f"audio has 1 to {CHANNELS_MAX} channels, got shape {array.shape}; samples are"
+                " (frames, channels), so transpose what has the channels first"
+            )
+        if type(sample_rate) is not int:
+            sample_rate = _whole(sample_rate)
         if sample_rate < 1:
             raise ValueError(f"sample_rate must be at least 1 Hz, got {sample_rate}")
         if not array.flags.c_contiguous:
@@ -63,7 +86,17 @@ class Audio(PayloadBase):
         self.samples: npt.NDArray[Any] = (
             array if array.ndim == _DIMENSIONS else array.reshape(-1, 1)
         )
-        self.sample_rate = int(sample_rate)
+        self.sample_rate = sample_rate
+
+    def __array__(
+        self,
+        dtype: npt.DTypeLike | None = None,
+        copy: bool | None = None,  # noqa: FBT001 - numpy calls it so
+    ) -> npt.NDArray[Any]:
+        """The samples, for numpy's functions."""
+        if copy:
+            return np.array(self.samples, dtype)
+        return np.asarray(self.samples, dtype)
 
     @property
     def frames(self) -> int:

@@ -21,7 +21,6 @@ from reactivex import operators as ops
 
 from engine.errors import UsageError
 from engine.importable import import_named
-from engine.operator import Params
 from engine.reactive.adapter import RxOperator
 from engine.reactive.named import OperatorCall, RxFunction, applied, check_call
 from engine.reactive.refusals import (
@@ -105,7 +104,7 @@ class ReactivexNode(_ChainNode):
 
     node_type = "ReactivexNode"
 
-    class Params(Params):
+    class Params(RxOperator.Params):
         operators: tuple[OperatorCall, ...] = Field(
             min_length=1, max_length=OPERATORS_MAX, description="what makes them, in their order"
         )
@@ -137,7 +136,7 @@ class ReactivexFunctionNode(_ChainNode):
     #: Functions cannot be written down.
     portable: ClassVar[bool] = False
 
-    class Params(Params):
+    class Params(RxOperator.Params):
         #: Functions of an observable that give one, in their order.
         functions: tuple[Callable[..., Any], ...] = Field(min_length=1, max_length=OPERATORS_MAX)
         #: Whether they work on plain values rather than packets.

@@ -140,7 +140,14 @@ def applied(
     result = source
     label = ""
     for label, operator in operators:
-        result = operator(result)
+        try:
+            result = operator(result)
+        except Exception as error:
+            raise UsageError(
+                f"{label!r}, given the chain's observable, raised {type(error).__name__}: {error};"
+                " in a chain stands a function of an observable, such as ops.map(f) for a function"
+                " f of packets"
+            ) from error
         _check_result(result, label)
     _check_connected(result, label)
     return result

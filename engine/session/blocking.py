@@ -12,7 +12,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, wait
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
@@ -46,8 +46,16 @@ class LoopThread:
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        #: Held while something is given to the loop, so that nothing comes behind its end.
+        self._giving = threading.Lock()
+        #: What callers wait for, and what runs for them; touched on the loop only.
+        self._tasks: dict[Future[Any], asyncio.Task[Any]] = {}
+        #: What was meant to end the process and struck on the loop, until a caller has raised it.
+        self._struck: BaseException | None = None
 
     def __enter__(self) -> Self:
+        if self._thread is not None:
+            raise UsageError("the session is open already: enter its `with` block once")
         started: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(
             target=self._serve, args=(started,), name=self._name, daemon=True
@@ -63,9 +71,11 @@ class LoopThread:
         traceback: TracebackType | None,
     ) -> None:
         """End what still runs on the loop, and the thread. A second call does nothing."""
-        thread, self._thread = self._thread, None
-        if thread is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._giving:
+            thread, self._thread = self._thread, None
+            if thread is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+        if thread is not None:
             thread.join()
 
     @property
@@ -81,26 +91,90 @@ class LoopThread:
         Raises:
             UsageError: this is the loop's own thread, which cannot wait for itself, or the thread
                 does not run.
+            SystemExit, KeyboardInterrupt: what ran on the loop raised it, now or since the last
+                call.
         """
-        if self._loop is None or self._thread is None:
-            raise UsageError("the session is not open: use it inside its `with` block")
+        self.raise_struck()
+        try:
+            return self.complete(function, *args, **kwargs)
+        except CancelledError:
+            self.raise_struck()
+            raise
+        except (SystemExit, KeyboardInterrupt):
+            self._struck = None
+            raise
+
+    def complete(
+        self, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like `call`, whatever has struck the loop before: for what must be done at the end."""
         if self._thread is threading.current_thread():
             raise UsageError(
                 "a blocking call on the session's own thread would wait for itself; use `session()`"
                 " and await its methods there"
             )
-        future = asyncio.run_coroutine_threadsafe(function(*args, **kwargs), self._loop)
+        future: Future[T] = Future()
+        with self._giving:
+            loop = self._loop
+            if loop is None or self._thread is None:
+                raise UsageError("the session is not open: use it inside its `with` block")
+            loop.call_soon_threadsafe(self._begin, loop, function(*args, **kwargs), future)
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if not future.done():  # the caller was interrupted
+                loop.call_soon_threadsafe(self._cancel, future)
+                wait([future])  # or what comes next would meet it half ended
             raise
+
+    def _begin(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], future: Future[T]
+    ) -> None:
+        task = loop.create_task(coroutine)
+        self._tasks[future] = task
+        task.add_done_callback(lambda _: self._settle(future, task))
+
+    def _settle(self, future: Future[T], task: asyncio.Task[T]) -> None:
+        del self._tasks[future]
+        if task.cancelled():
+            future.set_exception(CancelledError())
+        elif (error := task.exception()) is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(task.result())
+
+    def _cancel(self, future: Future[Any]) -> None:
+        task = self._tasks.get(future)
+        if task is not None:
+            task.cancel()
+
+    def raise_struck(self) -> None:
+        """Raise, once, the SystemExit or KeyboardInterrupt that struck the loop, if one did."""
+        struck, self._struck = self._struck, None
+        if struck is not None:
+            raise struck
 
     def _serve(self, started: Future[asyncio.AbstractEventLoop]) -> None:
         with asyncio.Runner() as runner:
             loop = runner.get_loop()
             loop.call_soon(started.set_result, loop)
+            while self._interrupted(loop):
+                pass
+
+    def _interrupted(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Run the loop until it is stopped: False; or something ends it that is not for it: True.
+
+        A SystemExit or KeyboardInterrupt of an operator is raised where a caller waits, as it would
+        be without this thread; the loop goes on, since the session has yet to be closed on it.
+        """
+        try:
             loop.run_forever()
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._struck = error
+            for task in self._tasks.values():
+                task.cancel()
+            return True
+        return False
 
 
 class BlockingSession:
@@ -136,9 +210,10 @@ class BlockingSession:
         """End the session, at once if it has not finished; see `Session.aclose`."""
         try:
             if self._thread.is_running:
-                self._thread.call(self._session.aclose)
+                self._thread.complete(self._session.aclose)
         finally:
             self._thread.__exit__(None, None, None)
+        self._thread.raise_struck()
 
     @property
     def id(self) -> str:
@@ -218,8 +293,11 @@ class BlockingSession:
         try:
             while (packet := self._thread.call(_next_of, stream)) is not None:
                 yield packet
+        except _InputsRaised as raised:
+            raise raised.error from raised.error.__cause__
         finally:
-            self._thread.call(_close, stream)
+            if self._thread.is_running:  # else the session was closed, and the stream with it
+                self._thread.complete(_close, stream)
 
     def cancel(self) -> None:
         """End at once: drop what is queued; see `Session.cancel`."""
@@ -255,6 +333,18 @@ async def _close(stream: AsyncIterator[Packet]) -> None:
 _END = object()
 
 
+class _InputsRaised(Exception):
+    """Carries what a user's iterable raised past the loop, which much of it would end or confuse.
+
+    Attributes:
+        error: any exception: a SystemExit, a StopIteration, a CancelledError too.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
 async def _pull(inputs: Iterable[T]) -> AsyncIterator[T]:
     """The items of an iterable, each asked for in one thread beside the loop.
 
@@ -272,6 +362,8 @@ async def _pull(inputs: Iterable[T]) -> AsyncIterator[T]:
             item = await asyncio.wrap_future(request)
             if item is _END:
                 return
+            if type(item) is _InputsRaised:
+                raise item
             yield item
     finally:
         requests.put(None)
@@ -286,7 +378,6 @@ def _serve_items(inputs: Iterable[Any], requests: SimpleQueue[Future[Any] | None
             if iterator is None:
                 iterator = iter(inputs)
             item = next(iterator, _END)
-        except BaseException as error:  # noqa: BLE001 - raised again where the item is awaited
-            request.set_exception(error)
-        else:
-            request.set_result(item)
+        except BaseException as error:  # noqa: BLE001 - raised again by `stream`
+            item = _InputsRaised(error)
+        request.set_result(item)

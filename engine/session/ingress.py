@@ -49,7 +49,8 @@ class Ingress:
         self._now_ns = now_ns
         self._session_id = session_id
         self._sequence = 0
-        self._audio_end_ns = 0
+        #: Input port → where the audio sent to it ends.
+        self._audio_ends_ns: dict[str, int] = {}
 
     def stamp(
         self,
@@ -64,8 +65,8 @@ class Ingress:
         Args:
             payload: what it carries.
             port: the input port; None: the first.
-            timestamp_ns: media time; None: audio is laid end to end, the rest gets the time since
-                the session was opened.
+            timestamp_ns: media time; None: a port's audio is laid end to end, the rest gets the
+                time since the session was opened.
             generation: the session's.
             metadata: strings that travel with it.
 
@@ -82,7 +83,8 @@ class Ingress:
         now_ns = self._now_ns()
         if timestamp_ns is None:
             is_audio = type(payload) is Audio
-            timestamp_ns = self._audio_end_ns if is_audio else now_ns - self.opened_ns
+            end_ns = self._audio_ends_ns.get(port, 0)
+            timestamp_ns = end_ns if is_audio else now_ns - self.opened_ns
         origin = Origin(
             self._session_id, self._sequence, timestamp_ns, now_ns, generation, 0, metadata
         )
@@ -99,7 +101,8 @@ class Ingress:
 
         Args:
             payloads: input port → payload, at least one.
-            timestamp_ns: media time of all; None: as in `stamp`, that of audio if some is.
+            timestamp_ns: media time of all; None: as in `stamp`, that of audio if some is: where
+                the longest of its ports ends.
             generation: the session's.
             metadata: strings that travel with each.
 
@@ -114,12 +117,25 @@ class Ingress:
             raise UsageError("a group needs at least one payload")
         packets = [stamped[port] for port in self.ports if port in stamped]
         lead = next((packet for packet in packets if type(packet.payload) is Audio), packets[0])
-        return Group(
+        group = Group(
             {
                 packet.port: Packet(packet.payload, INGRESS, packet.port, 0, lead.origin)
                 for packet in packets
             }
         )
+        if timestamp_ns is None:
+            self.lay(group)
+        return group
+
+    def lay(self, item: Item) -> None:
+        """Let the audio of an item that was stamped without a time begin where its ports' ends."""
+        ends_ns = [
+            self._audio_ends_ns.get(packet.port, 0)
+            for packet in ((item,) if isinstance(item, Packet) else item)
+            if type(packet.payload) is Audio
+        ]
+        if ends_ns:
+            item.origin.timestamp_ns = max(ends_ns)
 
     def try_send(self, item: Item) -> bool:
         """Send an item that was stamped here; False: no credit.
@@ -134,7 +150,8 @@ class Ingress:
         if isinstance(item, Packet):
             payload = item.payload
             if type(payload) is Audio:
-                self._audio_end_ns = item.origin.timestamp_ns + payload.duration_ns
+                end_ns = item.origin.timestamp_ns + payload.duration_ns
+                self._audio_ends_ns[item.port] = end_ns
         else:
             self._follow_time(item)
         return True
@@ -143,4 +160,5 @@ class Ingress:
         for packet in group:
             payload = packet.payload
             if type(payload) is Audio:
-                self._audio_end_ns = packet.origin.timestamp_ns + payload.duration_ns
+                end_ns = packet.origin.timestamp_ns + payload.duration_ns
+                self._audio_ends_ns[packet.port] = end_ns

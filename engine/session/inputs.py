@@ -9,7 +9,10 @@ import inspect
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
+
 from engine.errors import UsageError
+from engine.packet import NO_METADATA
 from engine.payloads import PAYLOAD_TYPES, Payload
 
 #: What `stream` takes: a payload, or payloads by input port that belong together, for the only
@@ -25,6 +28,9 @@ _HINTS: dict[type, str] = {
     list: "send its items one by one, or all by `stream`; use Json(...) for a JSON list",
     int: "use Json(...)",
     float: "use Json(...)",
+    tuple: "name the node as the second argument: send(payload, node)",
+    np.ndarray: "use Audio(samples, sample_rate), Video(pixels) or Tensor(array)",
+    np.float32: "an array is one payload: use Audio(samples, sample_rate) or Tensor(array)",
 }
 
 
@@ -38,6 +44,10 @@ def checked_inputs(inputs: InputsT) -> InputsT:
         isinstance(inputs, Iterable) and not isinstance(inputs, (str, bytes, dict))
     ):
         return inputs
+    if callable(inputs):
+        raise UsageError(
+            f"inputs must be an iterable of payloads, and {inputs!r:.100} is a function: call it"
+        )
     raise UsageError(
         f"inputs must be an iterable of payloads, not one {type(inputs).__name__}: put it in a list"
     )
@@ -59,10 +69,15 @@ def split_input(item: Any) -> tuple[str | None, Any]:
 def is_group(value: Any) -> bool:
     """Whether an input is payloads by their ports."""
     return (
-        type(value) is dict
+        isinstance(value, Mapping)
         and bool(value)
         and all(type(payload) in PAYLOAD_TYPES for payload in value.values())
     )
+
+
+def own_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """Metadata as it is now, whatever its sender does with it later."""
+    return dict(metadata) if metadata else NO_METADATA
 
 
 def not_an_input(value: Any) -> str:

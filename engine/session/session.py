@@ -26,7 +26,7 @@ from engine.packet import NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES
 from engine.session.exits import Exits
 from engine.session.ingress import Ingress
-from engine.session.inputs import Input, checked_inputs, is_group, split_input
+from engine.session.inputs import Input, checked_inputs, is_group, own_metadata, split_input
 from engine.session.state import Phase, SessionState
 from engine.session.streaming import OutputStream
 from engine.session.unread import UnreadWatch
@@ -179,7 +179,7 @@ class Session:
             payload: what to send.
             node: the ingress node; may be left out if there is only one.
             port: its input port; its first one by default.
-            timestamp_ns: media time; by default audio is laid end to end, the rest is stamped with
+            timestamp_ns: media time; by default a port's audio is laid end to end, the rest has
                 the time since the session started.
             metadata: strings that travel with it.
 
@@ -194,8 +194,8 @@ class Session:
         A cancelled call has sent nothing.
         """
         ingress = self._ingress_of(node)
-        item = ingress.stamp(payload, port, timestamp_ns, self.generation, metadata)
-        return await self._send(ingress, item)
+        item = ingress.stamp(payload, port, timestamp_ns, self.generation, own_metadata(metadata))
+        return await self._send(ingress, item, laid=timestamp_ns is None)
 
     async def send_group(
         self,
@@ -214,8 +214,9 @@ class Session:
             metadata: strings that travel with each.
         """
         ingress = self._ingress_of(node)
+        metadata = own_metadata(metadata)
         group = ingress.stamp_group(payloads, timestamp_ns, self.generation, metadata)
-        return await self._send(ingress, group)
+        return await self._send(ingress, group, laid=timestamp_ns is None)
 
     async def end_input(self) -> None:
         """Say that nothing more will be sent: operators are flushed, the rest comes out."""
@@ -250,7 +251,7 @@ class Session:
                 if packet is not None:
                     yield packet
                     continue
-                if sending.done() and not sending.cancelled() and sending.exception() is not None:
+                if sending.done() and (sending.cancelled() or sending.exception() is not None):
                     self._raise_failure()
                     await sending
                 if self._is_over():
@@ -346,7 +347,7 @@ class Session:
     def _make(self) -> None:
         """Make edges and stages; workers begin to start, all at once."""
         self._refuse_workers_on_virtual_time()
-        self._wiring = wiring = Wiring(self.plan, self.id)
+        self._wiring = wiring = Wiring(self.plan, self.id, self._now_ns)
         for plan in self.plan.stages:
             if plan.executor == "local":
                 self._stages.append(self._local_stage(plan, wiring))
@@ -415,11 +416,14 @@ class Session:
             raise UsageError(f"node {node!r} takes no input from outside; ingress nodes: {known}")
         return ingress
 
-    async def _send(self, ingress: Ingress, item: Item) -> int:
+    async def _send(self, ingress: Ingress, item: Item, *, laid: bool = True) -> int:
+        """Send it; where its audio is laid end to end, behind what others send meanwhile."""
         if not self._send_nowait(ingress, item):
             with self._unread.sender_waits():
                 while not self._send_nowait(ingress, item):
                     await self._wait_changed()
+                    if laid:
+                        ingress.lay(item)
         return item.origin.sequence
 
     def _send_nowait(self, ingress: Ingress, item: Item) -> bool:

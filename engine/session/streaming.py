@@ -48,12 +48,23 @@ class PipelineStream:
     def __init__(self, session: Session, inputs: Iterable[Input] | AsyncIterable[Input]) -> None:
         self._session = session
         self._inputs = inputs
+        self._begun = False
 
     async def __aiter__(self) -> AsyncIterator[Packet]:
+        self._begin()
         async with self._session as session:
             async for packet in session.stream(self._inputs):
                 yield packet
 
     def __iter__(self) -> Iterator[Packet]:
+        self._begin()
         with BlockingSession(self._session) as session:
             yield from session.stream(self._inputs)
+
+    def _begin(self) -> None:
+        if self._begun:
+            raise UsageError(
+                "these outputs have been iterated over already: their session has run;"
+                " pipeline.stream(inputs) gives another"
+            )
+        self._begun = True

@@ -11,16 +11,20 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from engine.edges.contract import EdgeStatistics
+from engine.edges.counters import read_counts
 from engine.edges.doorbell import make_pair
 from engine.edges.local import LocalEdge
-from engine.edges.segment import Segment, create_segment
+from engine.edges.overflow import with_policy
+from engine.edges.segment import CountersPage, Segment, create_segment
 from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, SharedMemorySender
 from engine.errors import EdgeError
 from engine.packet import Source
 from engine.workers.stage_spec import EdgeSpec, StageSpec
 
 if TYPE_CHECKING:
-    from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
+    from engine.clock import Clock
+    from engine.edges.contract import EdgeReceiver, EdgeSender
     from engine.plan import EdgePlan, Plan, StagePlan
 
 #: The session itself, where an edge's stage is None.
@@ -32,13 +36,20 @@ INGRESS = Source("", "")
 class Wiring:
     """The edges of one session; owns every descriptor until it has been handed over."""
 
-    def __init__(self, plan: Plan, session_id: str) -> None:
+    def __init__(self, plan: Plan, session_id: str, now_ns: Clock) -> None:
         """Make all edges.
+
+        Args:
+            plan: what they are.
+            session_id: whose they are.
+            now_ns: the session's clock.
 
         Raises:
             EdgeError: the system gives no shared memory, or no socket.
         """
         self._plan = plan
+        self._now_ns = now_ns
+        self._checksums = plan.settings.checksums
         self._session_id = session_id
         self._local: dict[str, LocalEdge] = {}
         #: Edge id → the producer's and the consumer's side of its doorbell.
@@ -48,11 +59,18 @@ class Wiring:
         self._segments: list[Segment] = []
         #: The same → the arena, mapped here for reading.
         self._readable: dict[str | None, Segment] = {}
+        #: The same → page 0 of its arena, mapped here for reading.
+        self._pages: dict[str | None, CountersPage] = {}
+        #: The same → how many of its edges have been made; edge id → which of them it is.
+        self._edges_made: Counter[str | None] = Counter()
+        self._positions: dict[str, int] = {}
         #: The same → how many edges leave it.
         self._arena_edges = Counter(
             edge.source_stage for edge in plan.edges if edge.kind == "shared_memory"
         )
         self._disposables: list[SharedMemorySender | SharedMemoryReceiver] = []
+        #: Edge id → its sending end, of the edges whose producer is on this loop.
+        self._senders: dict[str, EdgeSender] = {}
         self._nodes = {node.id: node for stage in plan.stages for node in stage.nodes}
         try:
             for edge in plan.edges:
@@ -76,13 +94,15 @@ class Wiring:
         for edge in self._plan.edges:
             if edge.source_stage != stage_id:
                 continue
-            local = self._local.get(edge.id)
-            if local is not None:
-                ends.append((edge, local))
-                continue
-            if writer is None:
-                writer = ArenaWriter(self._map(stage_id, writable=True))
-            ends.append((edge, self._sender(edge, writer)))
+            sender: EdgeSender | None = self._local.get(edge.id)
+            if sender is None:
+                if writer is None:
+                    writer = ArenaWriter(
+                        self._map(stage_id, writable=True), checksums=self._checksums
+                    )
+                sender = self._sender(edge, writer)
+            self._senders[edge.id] = with_policy(sender, edge, self._now_ns)
+            ends.append((edge, self._senders[edge.id]))
         return ends
 
     def inputs_of(self, node_id: str) -> tuple[str, ...]:
@@ -111,13 +131,15 @@ class Wiring:
                 position(self._doorbells[edge.id][side].fileno()),
                 position(self._arenas[edge.source_stage]),
                 self._arena_edges[edge.source_stage],
+                self._positions[edge.id],
             )
 
         receivers = tuple(
             spec(edge, 1) for edge in self._plan.edges if edge.target_stage == stage.id
         )
         senders = tuple(spec(edge, 0) for edge in self._plan.edges if edge.source_stage == stage.id)
-        return StageSpec(self._session_id, stage, receivers, senders), fds
+        spec_of_stage = StageSpec(self._session_id, stage, self._checksums, receivers, senders)
+        return spec_of_stage, fds
 
     def hand_over(self, stage: StagePlan) -> None:
         """Close our copies of a worker's sides, so that its death is seen by its peers."""
@@ -145,24 +167,29 @@ class Wiring:
             end.dispose()
         for segment in self._segments:
             segment.close()
+        for page in self._pages.values():
+            page.close()
         for pair in self._doorbells.values():
             for side in pair:
                 side.close()
         self._doorbells.clear()
 
     def statistics(self) -> dict[str, EdgeStatistics]:
-        """Edge id → counts, of the edges whose producer is on this loop."""
-        local = {edge_id: edge.statistics() for edge_id, edge in self._local.items()}
-        shared = {
-            end.edge_id: end.statistics()
-            for end in self._disposables
-            if isinstance(end, SharedMemorySender)
-        }
-        return local | shared
+        """Edge id → counts: now where its producer is on this loop, else as last published."""
+        return {edge.id: self._counts(edge) for edge in self._plan.edges}
+
+    def _counts(self, edge: EdgePlan) -> EdgeStatistics:
+        sender = self._senders.get(edge.id)
+        if sender is not None:
+            return sender.statistics()
+        page = self._pages.get(edge.source_stage)
+        return (
+            EdgeStatistics() if page is None else read_counts(page.view, self._positions[edge.id])
+        )
 
     def _make(self, edge: EdgePlan) -> None:
         if edge.kind == "local":
-            self._local[edge.id] = LocalEdge(edge.id, edge.capacity)
+            self._local[edge.id] = LocalEdge(edge.id, edge.window)
             return
         try:
             self._doorbells[edge.id] = make_pair()
@@ -173,10 +200,15 @@ class Wiring:
                 edge=edge.id,
             ) from error
         if edge.source_stage not in self._arenas:
-            self._arenas[edge.source_stage] = create_segment(
-                f"remotemedia-{edge.source_stage or 'ingress'}",
-                self._plan.settings.shm_segment_bytes,
-            )
+            self._make_arena(edge.source_stage)
+        self._positions[edge.id] = self._edges_made[edge.source_stage]
+        self._edges_made[edge.source_stage] += 1
+
+    def _make_arena(self, stage_id: str | None) -> None:
+        name = f"remotemedia-{stage_id or 'ingress'}"
+        fd = create_segment(name, self._plan.settings.shm_segment_bytes)
+        self._arenas[stage_id] = fd
+        self._pages[stage_id] = CountersPage(fd)
 
     def _map(self, stage_id: str | None, *, writable: bool) -> Segment:
         segment = Segment(self._arenas[stage_id], writable=writable)
@@ -189,7 +221,7 @@ class Wiring:
             self._readable[stage_id] = self._map(stage_id, writable=False)
         receiver = SharedMemoryReceiver(
             edge.id,
-            edge.capacity,
+            edge.window,
             self._readable[stage_id],
             _take(self._doorbells[edge.id][1]),
             self._ports(edge),
@@ -203,10 +235,11 @@ class Wiring:
     def _sender(self, edge: EdgePlan, writer: ArenaWriter) -> SharedMemorySender:
         sender = SharedMemorySender(
             edge.id,
-            edge.capacity,
+            edge.window,
             writer,
             _take(self._doorbells[edge.id][0]),
             self._ports(edge),
+            self._positions[edge.id],
         )
         self._disposables.append(sender)
         return sender

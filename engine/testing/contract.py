@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.errors import RemoteMediaError, UsageError
 from engine.operator import Operator
-from engine.payloads import KINDS, kind_of
+from engine.payloads import kind_of
 from engine.registry import resolve, target_of
 from engine.testing.leaks import Footprint
 from engine.testing.script import Script, Send, SendGroup
@@ -111,11 +111,6 @@ def _class_breaches(cls: type[Operator]) -> Iterator[str]:
                 yield f"{target_of(cls)} is another class, and a process would run that; {advice}"
         except UsageError as error:
             yield f"no process can import it: {error.message}; {advice}"
-    for what in ("accepts", "emits"):
-        unknown = sorted((getattr(cls, what) or frozenset()) - KINDS.keys())
-        if unknown:
-            kinds = ", ".join(KINDS)
-            yield f"{what} names {', '.join(unknown)}, and the payload kinds are {kinds}"
     if cls.concurrency < 1:
         yield f"concurrency is {cls.concurrency}, and a call needs at least 1"
 
@@ -136,9 +131,6 @@ def _params_breaches(operator: Operator) -> Iterator[str]:
             f"its params come back from JSON as {again.params!r} and were {operator.params!r}: give"
             " Params fields of which JSON loses nothing"
         )
-    for side, ports in (("inputs", operator.inputs), ("outputs", operator.outputs)):
-        if len(set(ports)) != len(ports) or not all(ports):
-            yield f"its {side} are {ports!r}: ports have names, each once"
 
 
 def _maker_of(operator: Operator) -> Callable[[], Operator]:

@@ -14,7 +14,7 @@ from engine.testing.script import Call, End, Fail, Interrupt, Send, SendGroup
 from engine.testing.virtual import HangError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from engine.packet import Item
     from engine.payloads import Payload
@@ -39,8 +39,8 @@ class BenchPlayer:
         ]
         self._before = {name: len(sink.packets) for name, sink in bench.sinks.items()}
         self._sent_before = {name: len(feeder.sent) for name, feeder in bench.feeders.items()}
-        #: In edge → media time at which its next audio begins.
-        self._audio_ends_ns: dict[str | None, int] = {}
+        #: In edge and input port → media time at which its next audio begins.
+        self._audio_ends_ns: dict[tuple[str | None, str | None], int] = {}
 
     def play(self) -> None:
         """Play it on a clock that this moves."""
@@ -86,9 +86,10 @@ class BenchPlayer:
         bench = self._bench
         match entry:
             case Send(_, payload, node, port):
-                bench.feed(payload, at=node, port=port, **self._header(entry, payload))
+                header = self._header(entry, {port: payload})
+                bench.feed(payload, at=node, port=port, **header)
             case SendGroup(_, payloads, node):
-                header = self._header(entry, *payloads.values())
+                header = self._header(entry, payloads)
                 bench.feed_together(payloads, at=node, **header)
             case End(_, node):
                 bench.finish(*([] if node is None else [node]))
@@ -101,17 +102,25 @@ class BenchPlayer:
                 return asyncio.ensure_future(result) if inspect.isawaitable(result) else None
         return None
 
-    def _header(self, entry: Send | SendGroup, *payloads: Payload) -> dict[str, object]:
-        """What a session's ingress would stamp: audio is laid end to end, the rest has its time."""
+    def _header(
+        self,
+        entry: Send | SendGroup,
+        payloads: Mapping[str | None, Payload] | Mapping[str, Payload],
+    ) -> dict[str, object]:
+        """What an ingress would stamp: a port's audio is laid end to end, the rest has its time."""
         now_ns = self._bench.host.now_ns()
-        audio = next((payload for payload in payloads if isinstance(payload, Audio)), None)
+        audio = {
+            (entry.node, port): payload
+            for port, payload in payloads.items()
+            if isinstance(payload, Audio)
+        }
         timestamp_ns = entry.timestamp_ns
-        if timestamp_ns is None and audio is None:
+        if timestamp_ns is None and not audio:
             timestamp_ns = now_ns - self._start_ns
         elif timestamp_ns is None:
-            timestamp_ns = self._audio_ends_ns.get(entry.node, 0)
-        if audio is not None:
-            self._audio_ends_ns[entry.node] = timestamp_ns + audio.duration_ns
+            timestamp_ns = max(self._audio_ends_ns.get(end, 0) for end in audio)
+        for end, payload in audio.items():
+            self._audio_ends_ns[end] = timestamp_ns + payload.duration_ns
         return {"timestamp_ns": timestamp_ns, "ingress_ns": now_ns, "metadata": entry.metadata}
 
     # --- time -----------------------------------------------------------------------------------

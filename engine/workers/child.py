@@ -219,8 +219,8 @@ def load_main(path: str) -> ModuleType:
         loader.exec_module(module)
     except Exception as error:
         raise StartupError(
-            f"cannot load the script {path!r} in a worker: {type(error).__name__}: {error};"
-            ' keep what starts something under `if __name__ == "__main__":`',
+            'keep what starts something under `if __name__ == "__main__":`, since a worker imports'
+            f" the script: importing {path!r} there raised {type(error).__name__}: {error}",
             path=path,
         ) from error
     return module

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from engine.compile import compile_stage, make_operators
+from engine.edges.overflow import with_policy
 from engine.edges.segment import Segment
 from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, SharedMemorySender
 from engine.errors import RemoteMediaError
@@ -58,7 +59,8 @@ async def _run(spec: StageSpec, fds: Sequence[int], lane: Lane) -> None:
     receivers = _open_receivers(spec, fds)
     senders = _open_senders(spec, fds)
     operators = make_operators(spec.stage)
-    compile_stage(spec.stage, operators, stage, receivers, senders)
+    policed = [(edge, with_policy(sender, edge, host.now_ns)) for edge, sender in senders]
+    compile_stage(spec.stage, operators, stage, receivers, policed)
     work = asyncio.ensure_future(_work(stage, host, finished, senders, lane))
     _watch_lane(lane, stage, host, work)
     try:
@@ -120,7 +122,7 @@ def _open_receivers(
             edge.plan,
             SharedMemoryReceiver(
                 edge.plan.id,
-                edge.plan.capacity,
+                edge.plan.window,
                 segment(edge.arena),
                 socket.socket(fileno=fds[edge.doorbell]),
                 edge.ports,
@@ -136,17 +138,18 @@ def _open_receivers(
 def _open_senders(spec: StageSpec, fds: Sequence[int]) -> list[tuple[EdgePlan, SharedMemorySender]]:
     @functools.cache
     def writer(arena: int) -> ArenaWriter:
-        return ArenaWriter(Segment(fds[arena], writable=True))
+        return ArenaWriter(Segment(fds[arena], writable=True), checksums=spec.checksums)
 
     return [
         (
             edge.plan,
             SharedMemorySender(
                 edge.plan.id,
-                edge.plan.capacity,
+                edge.plan.window,
                 writer(edge.arena),
                 socket.socket(fileno=fds[edge.doorbell]),
                 edge.ports,
+                edge.position,
             ),
         )
         for edge in spec.senders

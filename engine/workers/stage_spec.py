@@ -23,6 +23,7 @@ class EdgeSpec:
         doorbell: position of its socket among the stage's descriptors.
         arena: position of the producer's arena among them.
         arena_edges: how many edges share that arena.
+        position: of the edge among them.
     """
 
     plan: EdgePlan
@@ -31,6 +32,7 @@ class EdgeSpec:
     doorbell: int
     arena: int
     arena_edges: int
+    position: int
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -42,15 +44,24 @@ class EdgeSpec:
             data["doorbell"],
             data["arena"],
             data["arena_edges"],
+            data["position"],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A stage, as a worker needs it."""
+    """A stage, as a worker needs it.
+
+    Attributes:
+        session_id: whose it is.
+        stage: what runs.
+        checksums: whether what it sends is given a checksum.
+        receivers, senders: its ends.
+    """
 
     session_id: str
     stage: StagePlan
+    checksums: bool
     receivers: tuple[EdgeSpec, ...]
     senders: tuple[EdgeSpec, ...]
 
@@ -70,6 +81,7 @@ class StageSpec:
                 tuple(_node_plan(node) for node in stage["nodes"]),
                 tuple(Link(**link) for link in stage["links"]),
             ),
+            data["checksums"],
             tuple(EdgeSpec.from_dict(edge) for edge in data["receivers"]),
             tuple(EdgeSpec.from_dict(edge) for edge in data["senders"]),
         )

@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -239,22 +240,32 @@ def preload(modules: Sequence[str] = ()) -> None:
     """Load what workers need and leave it where a fork shares it.
 
     Args:
-        modules: what they need besides, where it is installed.
+        modules: what they are likely to need besides, where it is installed. One that fails is
+            left to the worker that needs it, whose node then says why.
     """
     for name in PRELOADED:
         importlib.import_module(name)
-    for name in (*PRELOADED_OPTIONAL, *modules):
+    for name in PRELOADED_OPTIONAL:
+        _load_if_installed(name)
+    for name in modules:
         try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
+            _load_if_installed(name)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module may raise
+            sys.stderr.write(f"cannot preload {name!r}: {error!r}\n")
     _set_title()
     _arrow_round_trip()
     gc.collect()
     gc.freeze()
     # A collection here would write to every object's header and so copy the pages it lies on.
     gc.disable()
+
+
+def _load_if_installed(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise
 
 
 def _set_title() -> None:

@@ -61,7 +61,8 @@ class _Lane:
         begin, samples = blocks[0]
         if begin == start and len(samples) >= stop - start:
             return self._cut(stop - begin)
-        laid = np.zeros((stop - start, samples.shape[1]), samples.dtype)
+        channels = max(block.shape[1] for at, block in blocks if at < stop)
+        laid = np.zeros((stop - start, channels), samples.dtype)
         while blocks and blocks[0][0] < stop:
             begin = blocks[0][0]
             part = self._cut(stop - begin)
@@ -118,7 +119,8 @@ class Aligner:
         Args:
             lane: its index.
             position: the block's first frame, counted from media time 0.
-            samples: shape (frames, channels); held as it is.
+            samples: shape (frames, channels), of the dtype of all the lane's blocks; held as it is.
+                One channel is laid on all where the lane's blocks differ.
 
         Returns:
             How many frames came too late, for a stretch that was released already.

@@ -106,7 +106,9 @@ class Mixer(Operator):
         if not isinstance(audio, Audio):
             return [packet]
         self._check_channels(packet.port, audio.channels)
-        return self._fan_in.take(packet, audio, ctx)
+        # At once: what an input sends may change its dtype, and is laid end to end.
+        audio = Audio(as_float32(audio.samples), audio.sample_rate)
+        return self._fan_in.take(packet.with_payload(audio), audio, ctx)
 
     def input_ended(self, port: str, ctx: Context) -> None:
         self._fan_in.ended(port, ctx)
@@ -134,7 +136,7 @@ class Mixer(Operator):
         mix[:] = 0
         for part, factor in zip(span.parts, self._factors, strict=True):
             if part is not None:
-                np.add(mix, as_float32(part) * factor, out=mix)
+                np.add(mix, part * factor, out=mix)
         _clip(mix, self.params.clip)
         return Audio(mix, sample_rate)
 

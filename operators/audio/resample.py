@@ -9,16 +9,22 @@ packets, nothing is padded in between, and the filter's tail leaves at the end o
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from engine.operator import Operator
+from engine.operator import Emission, Operator
 from engine.operator import Params as BaseParams
+from engine.packet import DEFAULT_OUTPUT
 from engine.payloads import Audio
+from operators.audio.levels import as_float32
+from operators.audio.timeline import NS_PER_S, TOLERANCE_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from engine.operator import Context, Output
@@ -37,7 +43,8 @@ class FastResample(Operator):
 
     The rate that counts is the packet's own: `source_rate` is a declaration, and a packet that
     differs from it is resampled all the same, after one warning. When rate or channels change in
-    mid-stream, the tail of the old signal leaves before the new one begins.
+    mid-stream, the tail of the old signal leaves before the new one begins. What comes out has the
+    media time of the sound it was made of, however long the filter has held it.
     """
 
     node_type = "FastResampleNode"
@@ -62,6 +69,7 @@ class FastResample(Operator):
         self._new_stream: Any = None
         self._stream: Any = None
         self._stream_channels = 0
+        self._times = _Times(1, 1)
         self._source: tuple[int, int] | None = None
         self._warned = False
 
@@ -86,11 +94,12 @@ class FastResample(Operator):
             outputs = self._end_stream()
             self._begin_stream(*source)
         if self._stream is not None:
+            self._times.enter(packet.timestamp_ns, audio.frames)
             outputs.extend(self._emit(self._stream.resample_chunk(self._mixed(audio))))
         elif audio.channels == self.params.channels:
             outputs.append(packet)
-        else:
-            outputs.extend(self._emit(self._mixed(audio)))
+        elif audio.frames:
+            outputs.append(self._spread(self._mixed(audio)))
         return outputs
 
     def flush(self, ctx: Context) -> list[Output]:
@@ -119,6 +128,7 @@ class FastResample(Operator):
         self._source = (sample_rate, channels)
         if sample_rate != self.params.target_rate:
             self._stream_channels = min(channels, self.params.channels)
+            self._times = _Times(sample_rate, self.params.target_rate)
             self._stream = self._new_stream(
                 sample_rate,
                 self.params.target_rate,
@@ -138,14 +148,66 @@ class FastResample(Operator):
         """The samples as float32 of shape (frames, channels), mixed down if one is wanted."""
         if self.params.channels == 1 or audio.channels == 1:
             return audio.mono()[:, np.newaxis]
-        samples = audio.samples
-        if samples.dtype == np.float32:
-            return samples
-        return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
+        return as_float32(audio.samples)
 
     def _emit(self, samples: npt.NDArray[np.float32]) -> list[Output]:
-        if not len(samples):
-            return []
+        """What the filter gave, each stretch with its media time."""
+        outputs: list[Output] = []
+        start = 0
+        for frames, time_ns in self._times.leave(len(samples)):
+            # The array itself where it is all of one stretch: a view of it would be copied.
+            part = samples if frames == len(samples) else samples[start : start + frames]
+            outputs.append(Emission(DEFAULT_OUTPUT, self._spread(part), time_ns))
+            start += frames
+        return outputs
+
+    def _spread(self, samples: npt.NDArray[np.float32]) -> Audio:
         if samples.shape[1] < self.params.channels:
             samples = np.repeat(samples, self.params.channels, axis=1)
-        return [Audio(samples, self.params.target_rate)]
+        return Audio(samples, self.params.target_rate)
+
+
+class _Times:
+    """Media times of what a filter gives, which comes later than what it was made of.
+
+    Where the input's time jumps another stretch begins; what waits are the stretches that the
+    filter still holds.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        self._source_rate = source_rate
+        self._target_rate = target_rate
+        #: Frames that have come in, and gone out.
+        self._entered = 0
+        self._left = 0
+        #: (first frame in, media time) of the latest stretch.
+        self._latest: tuple[int, int] | None = None
+        #: (first frame out, media time) of the stretches from the one that leaves on.
+        self._stretches: deque[tuple[int, int]] = deque()
+
+    def enter(self, timestamp_ns: int, frames: int) -> None:
+        """Take a packet's media time and its length."""
+        if not frames:
+            return
+        if self._latest is None or abs(timestamp_ns - self._expected_ns()) > TOLERANCE_NS:
+            self._latest = (self._entered, timestamp_ns)
+            first = self._entered * self._target_rate // self._source_rate
+            self._stretches.append((first, timestamp_ns))
+        self._entered += frames
+
+    def leave(self, frames: int) -> Iterator[tuple[int, int]]:
+        """Lengths and media times of the stretches of the next frames that go out."""
+        end = self._left + frames
+        while self._left < end:
+            while len(self._stretches) > 1 and self._stretches[1][0] <= self._left:
+                self._stretches.popleft()
+            first, time_ns = self._stretches[0]
+            stop = min(end, self._stretches[1][0]) if len(self._stretches) > 1 else end
+            at_ns = time_ns + (self._left - first) * NS_PER_S // self._target_rate
+            yield stop - self._left, at_ns
+            self._left = stop
+
+    def _expected_ns(self) -> int:
+        assert self._latest is not None
+        entered, time_ns = self._latest
+        return time_ns + (self._entered - entered) * NS_PER_S // self._source_rate

@@ -2,12 +2,6 @@
 
 Source: FR-002. No I/O, no state. Stands for the node types AudioFormatNode and
 RustFormatConverterNode.
-
-    f32 → i16, i32   × 32768 or 2147483648, rounded half to even, clipped
-    i32 → i16        ÷ 65536, rounded half to even, clipped
-    i16 → i32        × 65536: exact
-    i16 → f32        ÷ 32768: exact
-    i32 → f32        ÷ 2147483648, rounded to the nearest float
 """
 
 from __future__ import annotations
@@ -36,7 +30,14 @@ _DTYPES: Final[dict[str, np.dtype[Any]]] = {
 
 
 class AudioFormat(Operator):
-    """Converts samples to float32, int16 or int32, by the table above.
+    """Converts samples to float32, int16 or int32.
+
+    Full scale is 1 in f32, 32768 in i16, 2147483648 in i32:
+
+    - f32 → i16, i32: × 32768 or 2147483648, rounded half to even, clipped;
+    - i32 → i16: ÷ 65536, rounded half to even, clipped;
+    - i16 → i32, f32: × 65536, ÷ 32768, both exact;
+    - i32 → f32: ÷ 2147483648, rounded to the nearest float.
 
     There and back is the identity: i16 by i32 or f32, and i32 by f32 to the 24 bits a float has.
     What is not a number becomes 0, what is beyond full scale is clipped. A packet that has the
@@ -44,7 +45,7 @@ class AudioFormat(Operator):
 
     With `dither` noise of triangular density, two steps wide, is added before samples are rounded
     to 16 bits, so that the error is noise instead of distortion (Lipshitz, Wanamaker, Vanderkooy
-    1992). The noise depends on the packet's sequence alone: runs can be repeated.
+    1992). The noise depends on the packet's place in the stream alone: runs can be repeated.
     """
 
     node_type = "AudioFormatNode"

@@ -125,7 +125,7 @@ class WavWriter:
         self.written_frames = 0
         #: The file's rate in Hz and its channels, once the first packet has come.
         self.form: tuple[int, int] | None = None
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}-{id(self):x}.part")
         self._file: Any = None
         self._closed = False
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from engine.operator import Params as BaseParams
 from engine.wording import suggestion
 from operators.flow.importable import check_target, load_function
-from operators.flow.json_path import JsonPath, parse_path
+from operators.flow.json_path import JsonPath, is_number, parse_path
 from operators.flow.values import as_payload, value_of
 
 if TYPE_CHECKING:
@@ -162,8 +162,7 @@ def _apart(value: Any) -> Any:
 
 
 def _number(name: str, value: Any) -> Any:
-    # bool is an int to Python, but not a number to JSON.
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_number(value):
         return value
     raise TypeError(f"{name} takes numbers, got {value!r}; name the number's place by field")
 

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, ConfigDict, Field
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Json
+from operators.flow.json_path import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,13 +82,8 @@ def _changed(packet: Packet, change: Callable[[Any], Any]) -> Packet | Json:
     if not isinstance(payload, Json):
         return packet
     value = payload.value
-    if isinstance(value, dict) and _is_number(value.get("value")):
+    if isinstance(value, dict) and is_number(value.get("value")):
         return Json({**value, "value": change(value["value"])}, payload.schema_type)
-    if not _is_number(value):
+    if not is_number(value):
         raise ValueError(f'expected a number or {{"value": number}}, got {value!r:.100}')
     return Json(change(value), payload.schema_type)
-
-
-def _is_number(value: Any) -> bool:
-    # bool is an int to Python, but not a number to JSON.
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Json
+from operators.flow.json_path import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,10 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 class Calculator(Operator):
     """Applies one of four operations to two numbers.
+
+    An input says both, `{"operation": "add", "operands": [1, 2]}`; or it is a bare number or
+    `{"value": 1}`, and the params say the operation and the second number. Operations are add,
+    subtract, multiply and divide; a division by zero is an error.
 
     Emits `{"result", "operation", "operands"}`. Payloads that are not JSON pass through.
     """
@@ -86,7 +91,7 @@ class Calculator(Operator):
     def _task(self, value: Any) -> tuple[str, Number, Number]:
         if isinstance(value, dict) and "operation" in value:
             operation = value["operation"]
-            if operation not in _FUNCTIONS:
+            if not isinstance(operation, str) or operation not in _FUNCTIONS:
                 known = ", ".join(_FUNCTIONS)
                 raise ValueError(f"unknown operation {operation!r}; known are {known}")
             operands = value.get("operands")
@@ -103,7 +108,7 @@ class Calculator(Operator):
 
 
 def _number(value: Any) -> Number:
-    # bool is an int to Python, but not a number to JSON.
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"operands must be numbers, got {value!r}")  # noqa: TRY004 - bad data
-    return value
+    if not is_number(value):
+        raise ValueError(f"operands must be numbers, got {value!r}")
+    number: Number = value
+    return number

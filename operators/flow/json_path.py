@@ -57,6 +57,11 @@ def look_up(value: Any, path: Path) -> Any:
     return value
 
 
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number; bool is an int to Python, but not a number to JSON."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def same_json(first: Any, second: Any) -> bool:
     """Whether two JSON values are equal: 1 is 1.0, but not true."""
     if isinstance(first, bool) or isinstance(second, bool):

@@ -34,7 +34,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from engine.payloads import KINDS, Json, Text
 from engine.wording import suggestion
 from operators.flow.importable import check_target
-from operators.flow.json_path import MISSING, look_up, parse_path, same_json
+from operators.flow.json_path import MISSING, is_number, look_up, parse_path, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -284,16 +284,11 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Test]:
     def make(operand: Any) -> Test:
         if isinstance(operand, str):
             return lambda value: isinstance(value, str) and compare(value, operand)
-        if _is_number(operand):
-            return lambda value: _is_number(value) and compare(value, operand)
+        if is_number(operand):
+            return lambda value: is_number(value) and compare(value, operand)
         raise ValueError("must be a number or a string")
 
     return make
-
-
-def _is_number(value: Any) -> bool:
-    # bool is an int to Python, but not a number to JSON.
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _matches(operand: Any) -> Test:

@@ -31,9 +31,9 @@ DROP = "drop"
 class Router(Operator):
     """Hands each packet on by the first route that is true of it, or by all of them.
 
-    A packet leaves by a port at most once. What no route is true of leaves by the port
-    `otherwise`. The port name `drop` stands for none: what is sent there is dropped.
-    What `when` may say: `operators.flow.predicate`.
+    A route is `{"port": "loud", "when": {"field": "level", "ge": -20}}`; what `when` may say is
+    told of SelectNode. A packet leaves by a port at most once. What no route is true of leaves by
+    the port `otherwise`. The port name `drop` stands for none: what is sent there is dropped.
     """
 
     node_type = "RouterNode"

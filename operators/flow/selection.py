@@ -22,7 +22,20 @@ if TYPE_CHECKING:
 class Select(Operator):
     """Hands on the packets that `when` is true of, and drops all others.
 
-    What `when` may say: `operators.flow.predicate`.
+    What `when` may say:
+
+    - `{"kind": "audio"}`: the payload is of this kind, or of one of a list of kinds;
+    - `{"field": "speech.has_speech", "equals": true}`: a value inside its JSON, by a dotted path;
+    - `{"text": {"matches": "^turn (on|off)"}}`: its text;
+    - `{"metadata": {"lang": "en"}}`: its metadata has these strings;
+    - `{"not": …}`, `{"all": […]}`, `{"any": […]}`: the opposite; every one; at least one;
+    - `"package.module:function"`: whatever function(packet) says.
+
+    A value (`field`, `text`, an entry of `metadata`) is tested by any of these, all of which must
+    hold: `equals`, `ne`, `in` (a list) compare as JSON does, where 1 is 1.0, but not true; `gt`,
+    `ge`, `lt`, `le` compare numbers among each other, or strings; `matches` finds a regular
+    expression anywhere in a string; `exists` (true or false) asks whether there is a value at all.
+    Where there is no value, or one of another type, a test does not hold, but `{"exists": false}`.
     """
 
     node_type = "SelectNode"

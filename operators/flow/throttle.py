@@ -26,7 +26,8 @@ class Throttle(Operator):
     """Emits a packet, and then none for `time_s`.
 
     The packets that come meanwhile are dropped (`first`), or the latest of them is emitted at the
-    end of that time, which then begins again (`latest`). Control messages pass on.
+    end of that time, which then begins again, or at the end of the stream (`latest`). Control
+    messages pass on.
     """
 
     node_type = "ThrottleNode"

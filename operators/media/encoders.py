@@ -78,7 +78,7 @@ class AudioEncoder:
         wanted = bit_rate or _BITS_PER_CHANNEL.get(encoder, 0) * first.channels
         if wanted:
             context.bit_rate = wanted
-        context.open()
+        self._open(context, encoder)
 
     def encode(self, audio: Audio, at_ns: int) -> list[Any]:
         """Encode a packet; PyAV's packets that are ready.
@@ -100,8 +100,20 @@ class AudioEncoder:
         return packets + self._push(audio.samples)
 
     def finish(self) -> list[Any]:
-        """The packets that were still held back."""
-        return list(self.stream.encode(None))
+        """The packets that were still held back; none where nothing was encoded."""
+        return [] if self._position is None else list(self.stream.encode(None))
+
+    def _open(self, context: Any, encoder: str) -> None:
+        import av
+
+        try:
+            context.open()
+        except av.error.FFmpegError as error:
+            raise MediaError(
+                f"{encoder} does not encode audio of {_said(self._form)} channels"
+                f" ({error.strerror}): put a FastResampleNode with channels 1 before the writer, or"
+                " choose another format, as .wav"
+            ) from error
 
     def _silence(self, audio: Audio, at_ns: int) -> list[Any]:
         """Fill the gap before a packet."""

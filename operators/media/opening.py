@@ -32,16 +32,18 @@ def open_media(path: Path, stack: contextlib.ExitStack) -> Any:
     """
     import av
 
-    if path.exists() and not path.is_file():
-        what = "a directory" if path.is_dir() else "no regular file"
-        raise MediaError(f"{path} is {what}, not a media file", path=str(path))
     try:
+        if path.exists() and not path.is_file():
+            what = "a directory" if path.is_dir() else "no regular file"
+            raise MediaError(f"{path} is {what}, not a media file", path=str(path))
         file = stack.enter_context(path.open("rb"))
         size_bytes = path.stat().st_size
     except FileNotFoundError as error:
         raise MediaError(f"there is no file {path}", path=str(path)) from error
     except OSError as error:
         raise MediaError(f"cannot read {path}: {error.strerror}", path=str(path)) from error
+    except ValueError as error:  # a zero byte in its name, say
+        raise MediaError(f"{str(path)!r} cannot be a path: {error}", path=str(path)) from error
     if not size_bytes:
         raise MediaError(f"{path} is empty", path=str(path))
     try:

@@ -28,16 +28,14 @@ class PartFile:
         """Open it.
 
         Raises:
-            MediaError: the directory is missing or not writable, or the target is a directory.
+            MediaError: the directory is missing or not writable, or the target is there and no
+                regular file.
         """
         self.path = Path(path)
-        if self.path.is_dir():
-            raise MediaError(f"{self.path} is a directory, not a file", path=str(self.path))
-        if not self.path.parent.is_dir():
-            raise MediaError(
-                f"cannot write {self.path}: there is no directory {self.path.parent}",
-                path=str(self.path),
-            )
+        try:
+            self._check_target()
+        except OSError as error:
+            raise self._cannot(error) from error
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}-{id(self):x}.part")
         self._is_named = False
         try:
@@ -76,6 +74,21 @@ class PartFile:
         if self._is_named:
             self._part.unlink(missing_ok=True)
             self._is_named = False
+
+    def _check_target(self) -> None:
+        """Refuse what a file cannot take the place of."""
+        if self.path.is_dir():
+            raise MediaError(f"{self.path} is a directory, not a file", path=str(self.path))
+        if self.path.exists() and not self.path.is_file():
+            raise MediaError(
+                f"{self.path} is no regular file, and would be lost if one took its place",
+                path=str(self.path),
+            )
+        if not self.path.parent.is_dir():
+            raise MediaError(
+                f"cannot write {self.path}: there is no directory {self.path.parent}",
+                path=str(self.path),
+            )
 
     def _open(self) -> int:
         unnamed = getattr(os, "O_TMPFILE", 0)

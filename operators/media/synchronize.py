@@ -4,7 +4,7 @@ Source: FR-002; node type SynchronizedAudioVideoNode. No I/O.
 
 The offset is the video's media time less the audio's. Its quality is told by the tolerance T:
 
-    perfect      below 1 ms            excellent    up to T / 2
+    perfect      below 1 ms, up to T   excellent    up to T / 2
     good         up to T               acceptable   up to 2 T
     poor         beyond
 
@@ -46,7 +46,10 @@ class SynchronizedAudioVideo(Operator):
 
     A report: `sync_status` {is_synced, quality, offset_us, offset_ms, tolerance_ms}, `audio`
     {timestamp_us, sample_rate, num_samples (per channel), duration_ms}, `video` {timestamp_us,
-    frame_number, width, height}, `recommendation`, `node_id`. Its media time is the frame's.
+    frame_number, width, height}, `recommendation`, `node_id`. Its media time is the frame's. The
+    offset is the video's media time less the audio's, and is_synced where it is at most the
+    tolerance T. Its quality: perfect below 1 ms (and not beyond T), excellent up to T / 2, good up
+    to T, acceptable up to 2 T, else poor.
     """
 
     node_type = "SynchronizedAudioVideoNode"
@@ -146,7 +149,7 @@ def quality_of(offset_us: int, tolerance_us: float) -> str:
     """The word for an offset, see the module."""
     distance = abs(offset_us)
     steps = (
-        ("perfect", _PERFECT_US - 1),
+        ("perfect", min(_PERFECT_US - 1, tolerance_us)),
         ("excellent", tolerance_us / 2),
         ("good", tolerance_us),
         ("acceptable", tolerance_us * 2),

@@ -70,6 +70,10 @@ class Rule(BaseModel):
 class RuleReply(Operator):
     """Replies to text with the first rule whose pattern is found in it, else with `fallback`.
 
+    A rule is `{"pattern": "(?i)my name is (?P<who>[a-z]+)", "reply": "Hello {who}"}`: a regular
+    expression that is looked for anywhere in the text, and the reply, in which `{who}` stands for
+    what the group of that name has matched, and `{{` for a brace.
+
     Without either it stays silent. The reply keeps language and channel of the text. Payloads that
     are not text pass through.
     """

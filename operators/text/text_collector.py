@@ -83,42 +83,52 @@ class TextCollector(Operator):
         text = packet.payload
         if not isinstance(text, Text):
             return [packet]
-        outputs: list[Output] = []
         kind = (text.language, text.channel)
+        outputs: list[Output] = []
         if kind != self._kind:
-            outputs += self._take(len(self._held))
+            outputs += self._take()
             self._kind = kind
         self._held += text.text
         outputs += self._collect()
         return outputs
 
     def flush(self, ctx: Context) -> list[Output]:
-        return [*self._end(len(self._held))]
+        return [*self._end()]
 
     def reset(self, ctx: Context) -> None:
         self._held = ""
 
     def _collect(self) -> Iterator[Text]:
         """Everything that is complete in what is held."""
-        while (mark := _END_MARK.search(self._held)) is not None:
-            rest = len(self._held) - mark.end()
-            yield from self._sentences(mark.start())
-            yield from self._end(len(self._held) - rest - len(mark.group()))
-            yield from self._take(len(mark.group()))
+        held, begin = self._held, 0
+        for mark in _END_MARK.finditer(held):
+            self._held = held[begin : mark.start()]
+            yield from self._sentences(len(self._held))
+            yield from self._end()
+            yield Text(mark.group(), *self._kind)
+            begin = mark.end()
+        self._held = held[begin:]
         yield from self._sentences(len(self._held) - self._begun_mark())
-        while len(self._held) > self.params.max_sentence_length:
-            blank = self._held.rfind(" ", 0, self.params.max_sentence_length)
-            yield from self._take(blank + 1 or self.params.max_sentence_length)
+        yield from self._cut()
 
     def _sentences(self, stop: int) -> Iterator[Text]:
         """The sentences that end before a position."""
         held, begin = self._held, 0
         for match in self._pattern.finditer(held, 0, stop):
-            end = match.end()
-            length = len(held[begin:end].strip())
-            if end > begin and length >= self.params.min_sentence_length:
-                yield from self._take(end - begin)
-                begin = end
+            sentence = held[begin : match.end()]
+            if sentence and len(sentence.strip()) >= self.params.min_sentence_length:
+                yield Text(sentence, *self._kind)
+                begin = match.end()
+        self._held = held[begin:]
+
+    def _cut(self) -> Iterator[Text]:
+        """The parts of a sentence that is too long."""
+        held, begin, length_max = self._held, 0, self.params.max_sentence_length
+        while len(held) - begin > length_max:
+            end = held.rfind(" ", begin, begin + length_max) + 1 or begin + length_max
+            yield Text(held[begin:end], *self._kind)
+            begin = end
+        self._held = held[begin:]
 
     def _begun_mark(self) -> int:
         """How many characters at the end may be the beginning of an end mark."""
@@ -127,14 +137,14 @@ class TextCollector(Operator):
                 return length
         return 0
 
-    def _end(self, length: int) -> Iterator[Text]:
+    def _end(self) -> Iterator[Text]:
         """What has no end yet."""
-        partial = list(self._take(length))
+        partial = list(self._take())
         if self.params.yield_partial_on_end:
             yield from partial
 
-    def _take(self, length: int) -> Iterator[Text]:
-        """The first characters of what is held, if there are any."""
-        taken, self._held = self._held[:length], self._held[length:]
+    def _take(self) -> Iterator[Text]:
+        """All that is held, if there is anything."""
+        taken, self._held = self._held, ""
         if taken:
             yield Text(taken, *self._kind)

@@ -32,7 +32,7 @@ class VideoFormat(Operator):
 
     A frame of that format passes through unchanged, and so do payloads that are not video. What is
     said of YUV holds for the side that is YUV: the input of yuv420p → rgb24, the output of rgb24 →
-    yuv420p. The planes of yuv420p and i420 are the same.
+    yuv420p. The planes of yuv420p and i420 are the same. An encoded frame is an error.
     """
 
     node_type = "VideoFormatNode"

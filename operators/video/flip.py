@@ -28,8 +28,8 @@ _WHOLE_PIXELS = {4: np.dtype(np.uint32), 3: np.dtype("V3")}
 class VideoFlip(Operator):
     """Flips each raw frame, in one copy; format, size, number and media time stay.
 
-    "vertical" turns it upside down, "horizontal" mirrors it. Payloads that are not video pass
-    through unchanged.
+    "vertical" turns it upside down, "horizontal" mirrors it. An encoded frame is an error.
+    Payloads that are not video pass through unchanged.
     """
 
     node_type = "VideoFlip"

@@ -45,10 +45,10 @@ SUBSAMPLED = frozenset({"yuv420p", "i420", "nv12"})
 HD_LINES = 720
 
 _INTERPOLATIONS = {"nearest": "POINT"}
-#: swscale's numbers of colour matrices; 5 is what it takes where it is told nothing.
-_MATRICES = {"bt601": 5, "bt709": 1}
+#: swscale's numbers of colour matrices; not 5, by which PyAV leaves what the last frame had.
+_MATRICES = {"bt601": 6, "bt709": 1}
 #: libav's numbers of colour spaces (AVCOL_SPC_…) → swscale's.
-_SPACES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7}
+_SPACES = {1: 1, 4: 4, 5: 6, 6: 6, 7: 7}
 _LIMITED, _FULL = 1, 2
 
 
@@ -113,12 +113,20 @@ class Converter:
         Raises:
             ValueError: libswscale cannot do it.
         """
-        if (libav_format, width, height) == (frame.format.name, frame.width, frame.height):
-            return frame
         source, target = _kind_of(frame.format.name), _kind_of(libav_format)
-        matrix = self._matrix_of(frame, height if source == "rgb" else frame.height)
+        # YUV leaves without a note, so it must be what its size lets everybody expect.
+        made = self._matrix_of_height(height)
+        matrix = self._matrix_of(frame) if source == "yuv" else made
         source_range = self._range_of(frame) if source == "yuv" else _FULL
         target_range = self._range if target == "yuv" else _FULL
+        recoded = source == target == "yuv" and (matrix, source_range) != (made, target_range)
+        unscaled = (width, height) == (frame.width, frame.height)
+        if unscaled and libav_format == frame.format.name and not recoded:
+            return frame
+        if recoded and unscaled and matrix == made and not _is_full_by_name(frame):
+            # libswscale copies such planes, and leaves their range as it was.
+            frame = self.reformat(frame, "rgb24", width, height)
+            return self.reformat(frame, libav_format, width, height)
         if (source, target, source_range) == ("yuv", "grey", _FULL):
             return self.reformat(_luma(frame), libav_format, width, height)
         # PyAV passes matrix and range on only where the sides differ, so the side on which a
@@ -131,7 +139,7 @@ class Converter:
             height=height,
             format=libav_format,
             src_colorspace=matrix if source == "yuv" or grey_is_stretched else other,
-            dst_colorspace=other if target == "rgb" else matrix,
+            dst_colorspace=made if recoded else other if target == "rgb" else matrix,
             interpolation=self._interpolation,
             src_color_range=source_range,
             dst_color_range=target_range,
@@ -168,17 +176,25 @@ class Converter:
         pixels = _pixels(converted, format_, empty)
         return Video(pixels, format_, frame_number=frame_number, keyframe=keyframe)
 
-    def _matrix_of(self, frame: Any, height: int) -> int:
-        if self._matrix != "auto":
-            return _MATRICES[self._matrix]
-        noted = _SPACES.get(int(frame.colorspace))
-        return noted if noted is not None else _MATRICES[matrix_by_height(height)]
+    def _matrix_of(self, frame: Any) -> int:
+        noted = _SPACES.get(int(frame.colorspace)) if self._matrix == "auto" else None
+        return noted if noted is not None else self._matrix_of_height(frame.height)
+
+    def _matrix_of_height(self, height: int) -> int:
+        name = matrix_by_height(height) if self._matrix == "auto" else self._matrix
+        return _MATRICES[name]
 
     def _range_of(self, frame: Any) -> int:
-        if frame.format.name.startswith("yuvj"):
+        if _is_full_by_name(frame):
             return _FULL
         noted = int(frame.color_range)
         return noted if noted in (_LIMITED, _FULL) else self._range
+
+
+def _is_full_by_name(frame: Any) -> bool:
+    """Whether the very format says that the range is full."""
+    name: str = frame.format.name
+    return name.startswith("yuvj")
 
 
 def matrix_by_height(height: int) -> Literal["bt601", "bt709"]:

@@ -34,7 +34,9 @@ class VideoScale(Operator):
     With one of `width` and `height` the other follows, so that the proportions stay. With both and
     `keep_aspect` the frame becomes as large as fits into them, without borders. Formats with
     half-size chroma get the next even size. A frame of the wanted size passes through unchanged,
-    and so do payloads that are not video.
+    and so do payloads that are not video. An encoded frame is an error.
+
+    YUV that gets 720 lines or more becomes BT.709, and BT.601 below, as everybody takes it to be.
     """
 
     node_type = "VideoScaleNode"

@@ -48,4 +48,10 @@ def _options(
 
 def main() -> None:
     """Entry point of the command; never returns."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        from remotemedia.cli.ending import bound_the_end
+
+        bound_the_end(end.code)
+        raise

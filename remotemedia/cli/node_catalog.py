@@ -220,6 +220,8 @@ def _params(model: type[BaseModel]) -> list[ParamFacts]:
         others = sorted(word for word, meant in spellings.items() if meant == key and word != name)
         required = info is not None and info.is_required()
         default = schema.get("default") if not required else None
+        if info is not None and info.default_factory is not None and "default" not in schema:
+            default = info.get_default(call_default_factory=True, validated_data={})
         about = schema.get("description") or ""
         found.append(
             ParamFacts(name, [name, *others], type_text(schema), required, default, about, schema)

@@ -76,7 +76,9 @@ def _overview(rows: Sequence[NodeRow]) -> Iterator[str]:
 
 
 def _section(facts: NodeFacts) -> Iterator[str]:
+    module, _, name = facts.target.partition(":")
     yield f"### {facts.node_type}\n"
+    yield f"`from {module} import {name}`\n"
     yield f"{facts.doc}\n"
     if facts.aliases:
         yield f"Also named {', '.join(facts.aliases)}.\n"

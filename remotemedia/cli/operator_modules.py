@@ -90,6 +90,11 @@ def _make_importable(directory: str) -> None:
 def _import(module_name: str, said: str) -> ModuleType:
     try:
         return importlib.import_module(module_name)
+    except SystemExit as error:
+        raise UsageError(
+            f"--operators {said}: it ended the command while it was imported (exit {error.code});"
+            ' put what it does as a script under `if __name__ == "__main__":`'
+        ) from error
     except Exception as error:
         raise UsageError(
             f"--operators {said}: cannot import it: {type(error).__name__}: {error}"

@@ -64,7 +64,9 @@ def type_text(schema: dict[str, Any]) -> str:
     kind = schema.get("type")
     if kind == "array":
         return _list_text(schema)
-    noun = _NOUNS.get(str(kind), "anything" if not schema.get("properties") else "object")
+    if schema.get("properties"):
+        return f"object of {', '.join(schema['properties'])}"
+    noun = _NOUNS.get(str(kind), "anything")
     return " ".join(part for part in (noun, _bounds(schema)) if part)
 
 

@@ -176,6 +176,21 @@ class TestNodes:
         assert problems == ()
 
 
+def test_an_operator_without_process_is_told():
+    registry = Registry()
+    registry.register(type("Empty", (Operator,), {}))
+    manifest = load_manifest(
+        {
+            "version": "v1",
+            "metadata": {"name": "x"},
+            "nodes": [{"id": "a", "node_type": "Empty"}],
+            "connections": [],
+        }
+    )
+    _, (problem,) = build_graph(manifest, registry)
+    assert str(problem) == "nodes[0].node_type: Empty defines no process(packet, ctx)"
+
+
 class TestConnections:
     def test_an_unknown_node_is_told_with_the_nearest(self):
         assert told({"reader": "Pass", "b": "Pass"}, [("raeder", "b"), ("reader", "q")]) == [
@@ -192,9 +207,19 @@ class TestConnections:
             {"from": "s.events", "to": "a.video_input"},
             {"from": "s.events", "to": "a.video_input", "from_port": "events"},
         ):
-            graph, problems = build(nodes, [connection])
+            other = {"from": "s.speech", "to": "a.audio_input"}
+            graph, problems = build(nodes, [connection, other])
             assert problems == ()
-            assert graph.links == (link,)
+            assert graph.links[0] == link
+
+    def test_a_port_that_nothing_feeds_beside_one_that_is_fed_is_a_warning(self):
+        nodes = {"s": "Speech", "a": "Align", "b": "Align"}
+        _, problems = build(nodes, [("s.speech", "a.video_input")])
+        (problem,) = problems
+        assert (problem.severity, str(problem)) == (
+            "warning",
+            "nodes[1]: nothing feeds its input 'audio_input'",
+        )
 
     def test_the_only_port_need_not_be_named(self):
         graph, problems = build({"r": "Reader", "w": "Writer"}, [("r", "w")])
@@ -217,7 +242,7 @@ class TestConnections:
         assert "'s' has no output port 'event'; did you mean 'events'?" in text
 
     def test_ports_that_depend_on_params_are_those_of_the_node(self):
-        class Ported(Operator):
+        class Ported(Pass):
             class Params(BaseModel):
                 names: tuple[str, ...] = ()
 
@@ -245,8 +270,8 @@ class TestConnections:
             }
             return build_graph(load_manifest(document), registry)
 
-        built, problems = graph(["left", "right"], "right")
-        assert problems == ()
+        built, (problem,) = graph(["left", "right"], "right")
+        assert problem.message == "nothing feeds its input 'left'"
         assert [node.ports.inputs for node in built.nodes] == [("x",), ("left", "right")]
         _, (problem,) = graph(["left", "right"], "rigth")
         assert "did you mean 'right'?" in problem.message
@@ -296,12 +321,12 @@ class TestConnections:
         assert len(graph.connections) == 1
 
     @pytest.mark.parametrize("word", ["drop_oldest", "drop_newest", "latest", "error"])
-    def test_other_policies_are_not_supported_yet(self, word):
-        ((severity, text),) = told(
-            {"a": "Pass", "b": "Pass"}, [{"from": "a", "to": "b", "overflow": word}]
-        )
-        assert severity == "error"
-        assert "not supported yet by this version" in text
+    def test_a_link_may_do_something_else_than_block(self, word):
+        links = [{"from": "a", "to": "b", "overflow": word, "maxAgeMs": 5}]
+        graph, problems = build({"a": "Pass", "b": "Pass"}, links)
+        assert problems == ()
+        (link,) = graph.connections
+        assert (link.overflow, link.max_age_ms, link.may_drop) == (word, 5, True)
 
     def test_an_unknown_policy_is_told_with_the_nearest(self):
         link = {"from": "a", "to": "nowhere", "overflow": "blok"}

@@ -61,3 +61,46 @@ def test_what_it_raises_is_the_nodes_error():
 class Pass(Operator):
     def process(self, packet, ctx):
         return packet
+
+
+class Log(Operator):
+    """Hands out three texts for each packet, one by one, and notes what it is told."""
+
+    inputs = ("a", "b")
+
+    told: list[str]
+
+    def process(self, packet, ctx):
+        self.told.append(packet.port)
+        for number in range(3):
+            yield Text(f"{packet.port}{number}")
+        self.told.append(f"{packet.port} done")
+
+    def input_ended(self, port, ctx):
+        self.told.append(f"{port} ended")
+
+    def flush(self, ctx):
+        return Text(", ".join(self.told))
+
+
+class Last(Operator):
+    def process(self, packet, ctx):
+        return None
+
+    def flush(self, ctx):
+        return Text("last")
+
+
+def test_it_is_told_behind_packets_that_wait_for_a_generator():
+    log = Log()
+    log.told = []
+    bench = StageBench(
+        {"last": Last(), "log": log}, [("last", "log.a"), ("last", "log.b")], capacity=1
+    )
+    bench.sink().withholding = True
+    bench.finish()
+    for _ in range(9):
+        bench.run()
+        bench.sink().release()
+    assert bench.values[-1] == "a, a done, b, b done, a ended, b ended"
+    assert bench.sink().ended

@@ -26,7 +26,7 @@ def test_params_are_validated_and_have_defaults():
     [
         ({"gain_db": 100}, r"^Gain: gain_db: .*less than or equal to 60"),
         ({"gain_db": "loud"}, r"^Gain: gain_db: .*valid number"),
-        ({"gian_db": 1}, r"^Gain: gian_db: .*not permitted"),
+        ({"gian_db": 1}, r"^Gain: there is no param 'gian_db'; did you mean 'gain_db'"),
         ({"gain_db": 100, "name": 1}, r"gain_db: .*; name: "),
     ],
 )
@@ -54,8 +54,27 @@ def test_an_operator_without_params_takes_none():
         pass
 
     Bare()
-    with pytest.raises(UsageError, match="x: "):
+    with pytest.raises(UsageError, match="Bare: there is no param 'x'; there are no params"):
         Bare(x=1)
+
+
+def test_params_go_by_name():
+    with pytest.raises(UsageError, match=r"Gain: params go by name: Gain\(gain_db=…, name=…\)"):
+        Gain(3)
+
+
+def test_an_operator_shows_what_was_said_of_it():
+    assert repr(Gain(gain_db=3)) == "Gain(gain_db=3.0)"
+    assert repr(Gain()) == "Gain()"
+
+
+def test_an_operator_without_the_base_classs_init_cannot_be_composed():
+    class Own(Operator):
+        def __init__(self):
+            pass
+
+    with pytest.raises(UsageError, match=r"Own has an __init__ of its own that does not call"):
+        Own().flow()
 
 
 def test_the_node_type_is_the_class_name_unless_it_is_said():
@@ -69,7 +88,7 @@ def test_the_node_type_is_the_class_name_unless_it_is_said():
 
 
 def test_what_keeps_state_must_know_how_to_forget_it():
-    with pytest.raises(TypeError, match=r"Counter is stateful and has no reset\(ctx\)"):
+    with pytest.raises(TypeError, match=r"Counter: is stateful and has no reset\(ctx\)"):
 
         class Counter(Operator):
             stateful = True
@@ -164,3 +183,35 @@ def test_ports_may_depend_on_params():
 def test_ports_that_cannot_be_told_are_an_error():
     with pytest.raises(UsageError, match="its ports cannot be told: name at least one"):
         ports_of(Ported, {"names": []})
+
+
+@pytest.mark.parametrize(
+    ("ports", "words"),
+    [
+        (("a", "b"), "two tuples of different names"),
+        (("in", ("out",)), "two tuples of different names"),
+        ((("a", "a"), ("out",)), "two tuples of different names"),
+        (((), (1,)), "two tuples of different names"),
+        (None, "ports raised TypeError"),
+    ],
+)
+def test_what_are_no_ports_is_an_error(ports, words):
+    class Wrong(Operator):
+        @classmethod
+        def ports(cls, params):
+            return ports
+
+    with pytest.raises(UsageError, match=words):
+        ports_of(Wrong, {})
+    with pytest.raises(UsageError, match=words):
+        Wrong()
+
+
+def test_ports_may_be_any_pair_of_names():
+    class Plain(Operator):
+        @classmethod
+        def ports(cls, params):
+            return ["a", "b"], ["out"]
+
+    assert ports_of(Plain, {}) == Ports(("a", "b"), ("out",))
+    assert Plain().inputs == ("a", "b")

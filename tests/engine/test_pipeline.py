@@ -139,3 +139,48 @@ def test_a_class_of_a_closure_cannot_run_in_a_process():
 def test_wrong_inputs_are_refused(inputs, words):
     with pytest.raises(UsageError, match=words):
         (_pipeline() | Add()).run(inputs if not isinstance(inputs, list) else iter(inputs[-1:]))
+
+
+def test_its_manifest_is_the_callers_own():
+    pipeline = Pipeline("sums", multiprocess={"channel_capacity": 4}) | Add(amount=2)
+    for mine in (pipeline, Pipeline.from_manifest(pipeline.to_manifest())):
+        document = mine.to_manifest()
+        document["metadata"]["multiprocess"]["channel_capacity"] = 9
+        document["nodes"][0]["params"]["amount"] = 9
+        assert mine.to_manifest()["metadata"]["multiprocess"] == {"channel_capacity": 4}
+        assert mine.to_manifest()["nodes"][0]["params"] == {"amount": 2}
+
+
+def test_two_nodes_of_one_name_do_not_stop_it_from_being_printed():
+    pipeline = _pipeline() | Add().named("x") | Add().named("x")
+    assert "two nodes are named 'x'" in repr(pipeline)
+    assert str(pipeline) == repr(pipeline)
+
+
+def test_a_chain_of_as_many_nodes_as_a_manifest_may_have_runs():
+    flow = Add()
+    for _ in range(999):
+        flow = flow | Add()
+    assert _values((_pipeline() | flow).run([Json(0), Json(1)])) == [1000, 1001]
+
+
+def test_outputs_are_iterated_over_once():
+    stream = (_pipeline() | Add()).stream([Json(1), Json(2)])
+    first = iter(stream)
+    assert next(first).payload == Json(2)
+    with pytest.raises(UsageError, match="iterated over already"):
+        next(iter(stream))
+    assert _values(first) == [3]
+    with pytest.raises(UsageError, match="iterated over already"):
+        asyncio.run(anext(aiter(stream)))
+
+
+async def test_a_cancellation_in_the_inputs_ends_the_stream():
+    async def inputs():
+        yield Json(1)
+        raise asyncio.CancelledError
+
+    packets = aiter((_pipeline() | Add()).stream(inputs()))
+    assert (await anext(packets)).payload == Json(2)
+    with pytest.raises(asyncio.CancelledError):
+        await anext(packets)

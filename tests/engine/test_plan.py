@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import Settings
-from engine.errors import ResourceLimitError
+from engine.errors import Problem, ResourceLimitError
 from engine.graph import build_graph, topological_order
 from engine.manifest.load import load_manifest
 from engine.operator import Operator
-from engine.plan import Link, make_plan
+from engine.plan import STAGE_DEPTH_MAX, Link, make_plan
 from engine.registry import Registry
 
 
@@ -100,8 +100,8 @@ def graph_of(nodes, connections=()):
     return graph
 
 
-def plan_of(nodes, connections=(), settings=Settings()):  # noqa: B008 - frozen
-    plan, _ = make_plan(graph_of(nodes, connections), settings, "x")
+def plan_of(nodes, connections=(), settings=Settings(), known=()):  # noqa: B008 - frozen
+    plan, _ = make_plan(graph_of(nodes, connections), settings, "x", known)
     assert plan is not None
     return plan
 
@@ -313,12 +313,56 @@ class TestEdges:
         assert plan.sinks == ("a", "b")
         assert [edge.id for edge in plan.edges] == ["→a", "a.out→", "b.out→"]
 
-    def test_without_back_pressure_is_a_warning(self):
-        ((severity, text),) = problems_of(
-            {"a": "Sync"}, settings=Settings(enable_backpressure=False)
+    def test_without_back_pressure_links_drop_what_waited_longest(self):
+        plan = plan_of(
+            {"a": "Sync", "b": "Wait", "c": "Wait"},
+            [("a", "b"), {"from": "b", "to": "c", "overflow": "block"}],
+            Settings(enable_backpressure=False),
         )
-        assert severity == "warning"
-        assert "not supported yet" in text
+        assert [(edge.id, edge.overflow) for edge in plan.edges] == [
+            ("→a", "block"),
+            ("a.out→b.in", "drop_oldest"),
+            ("b.out→c.in", "block"),
+            ("c.out→", "block"),
+        ]
+
+    @pytest.mark.parametrize(
+        "policy", [{"overflow": "latest"}, {"overflow": "error"}, {"max_age_ms": 100}]
+    )
+    def test_a_link_that_may_drop_has_an_edge(self, policy):
+        plan = plan_of({"a": "Sync", "b": "Sync"}, [{"from": "a", "to": "b", **policy}])
+        assert [len(stage.nodes) for stage in plan.stages] == [1, 1]
+        (edge,) = [edge for edge in plan.edges if edge.id == "a.out→b.in"]
+        assert (edge.overflow, edge.max_age_ms, edge.window) == (
+            policy.get("overflow", "block"),
+            policy.get("max_age_ms"),
+            2,
+        )
+
+    def test_no_way_round_brings_the_ends_of_such_a_link_together(self):
+        plan = plan_of(
+            {"a": "Sync", "b": "Sync", "c": "Sync", "d": "Sync"},
+            [
+                ("a", "b"),
+                {"from": "a", "to": "c", "overflow": "latest"},
+                ("b", "c"),
+                ("c", "d"),
+                ("b", "d"),
+            ],
+        )
+        assert [[node.id for node in stage.nodes] for stage in plan.stages] == [
+            ["a", "b"],
+            ["c", "d"],
+        ]
+        assert [edge.id for edge in plan.edges if edge.source_stage and edge.target_stage] == [
+            "a.out→c.in",
+            "b.out→c.in",
+            "b.out→d.in",
+        ]
+
+    def test_an_edge_that_only_blocks_has_its_capacity_as_window(self):
+        plan = plan_of({"a": "Sync", "b": "Wait"}, [{"from": "a", "to": "b", "capacity": 7}])
+        assert [edge.window for edge in plan.edges if edge.id == "a.out→b.in"] == [7]
 
 
 def test_a_plan_describes_itself():
@@ -334,9 +378,9 @@ def test_a_plan_describes_itself():
             ("mic", "vad"),
             ("vad", "asr"),
             ("asr", "llm"),
-            {"from": "llm", "to": "tts", "capacity": 1},
+            {"from": "llm", "to": "tts", "capacity": 1, "overflow": "latest", "max_age_ms": 80},
         ],
-        Settings(enable_backpressure=False),
+        known=[Problem("nodes[0]", "is odd", "warning")],
     )
     assert plan.describe() == (
         "x: 5 nodes in 4 stages, 2 processes\n"
@@ -356,12 +400,11 @@ def test_a_plan_describes_itself():
         "  →mic            local, 100 packets, block\n"
         "  vad.out→asr.in  shared_memory, 100 packets, block\n"
         "  asr.out→llm.in  shared_memory, 100 packets, block\n"
-        "  llm.out→tts.in  shared_memory, 1 packet, block\n"
+        "  llm.out→tts.in  shared_memory, 2 packets, latest, at most 80 ms\n"
         "  tts.out→        shared_memory, 100 packets, block\n"
         "\n"
         "warnings\n"
-        "  metadata.multiprocess.enable_backpressure: false is not supported yet by this version;"
-        " a full link blocks its producer"
+        "  nodes[0]: is odd"
     )
 
 
@@ -499,10 +542,29 @@ def test_the_same_document_gives_the_same_plan(shape):
     assert plan_of(*shape) == plan_of(*shape)
 
 
-def test_a_long_chain_is_one_stage():
+def test_a_long_chain_is_several_stages_that_the_interpreter_can_be_pushed_through():
     names = [f"n{index}" for index in range(1_000)]
     plan = plan_of(dict.fromkeys(names, "Sync"), list(pairwise(names)))
-    assert [len(stage.nodes) for stage in plan.stages] == [1_000]
+    assert [len(stage.nodes) for stage in plan.stages] == [*[STAGE_DEPTH_MAX] * 31, 8]
+
+
+def test_no_stage_is_too_deep_whatever_joins_it():
+    rows = {row: [f"{row}{index}" for index in range(STAGE_DEPTH_MAX)] for row in "ab"}
+    links = [link for row in rows.values() for link in pairwise(row)]
+    nodes = dict.fromkeys([*rows["a"], *rows["b"], "end"], "Sync")
+    plan = plan_of(nodes, [*links, (rows["a"][-1], rows["b"][1]), (rows["b"][-1], "end")])
+    assert max(map(depth, plan.stages)) <= STAGE_DEPTH_MAX
+    stage_of = {node.id: stage.id for stage in plan.stages for node in stage.nodes}
+    assert stage_of["end"] != stage_of["a0"]
+
+
+def depth(stage):
+    """How many nodes of a stage stand in a row."""
+    rows = {node.id: 1 for node in stage.nodes}
+    for node in stage.nodes:
+        before = [link.source_node for link in stage.links if link.target_node == node.id]
+        rows[node.id] += max((rows[source] for source in before), default=0)
+    return max(rows.values())
 
 
 def test_settings_are_those_of_the_session():

@@ -45,3 +45,18 @@ def test_a_worker_finds_them_loaded(monkeypatch, own_service):
     pipeline = Pipeline("x", settings=Settings()) | Loaded().on("process")
     (packet,) = pipeline.run([Json(["colorsys", "wave", "no_such_module_at_all"])])
     assert packet.payload.value == [True, False, False]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "text", ["raise RuntimeError('broken')", "import no_such_module", "raise SystemExit(1)"]
+)
+def test_what_cannot_be_loaded_stops_no_worker(monkeypatch, own_service, tmp_path, text):
+    (tmp_path / "broken_preload.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(preloads, "_MODULES", {})
+    for name in ("broken_preload", "no_such_package.module", "colorsys"):
+        preloads.add(name)
+    pipeline = Pipeline("x", settings=Settings()) | Loaded().on("process")
+    (packet,) = pipeline.run([Json(["broken_preload", "colorsys"])])
+    assert packet.payload.value == [False, True]

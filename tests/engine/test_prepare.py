@@ -94,7 +94,7 @@ def test_ten_faults_of_every_kind_are_ten_problems_in_one_answer():
             {"from": "g", "to": "h"},
             {"from": "h", "to": "g"},  # 10: a cycle
             {"from": "g", "to": "e", "capacity": -1},  # 11: capacity
-            {"from": "c", "to": "d", "overflow": "latest"},  # 12: a policy
+            {"from": "c", "to": "d", "overflow": "lates"},  # 12: a policy
             {"from": "f", "to": "f"},  # 13: itself
             3,  # 14: no connection at all
         ],
@@ -139,7 +139,8 @@ LINK_FAULTS = {
     "to": ["nobody.in", 3],
     "from_port": ["side", "", 3],
     "to_port": ["side"],
-    "overflow": ["blok", "latest", "", 3],
+    "overflow": ["blok", "oldest", "", 3],
+    "max_age_ms": [0, "soon", 1.5],
     "capacity": [0, "many"],
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from engine.operator import Operator, Params
+from engine.packet import FLAG_GAP
 from engine.payloads import Audio, Binary, Json, Text
 from engine.registry import Registry
 
@@ -22,6 +23,21 @@ class Pass(Operator):
 
     def process(self, packet, ctx):
         return packet
+
+
+class Hold(Operator):
+    """Says what came, and whether behind a gap; waits for the file that a packet names.
+
+    Input and output: Json({"number": …}).
+    """
+
+    async def process(self, packet, ctx):
+        value = packet.payload.value if isinstance(packet.payload, Json) else {}
+        if "until" in value:
+            # Another process makes the file; there is no event to wait for.
+            while not await asyncio.to_thread(Path(value["until"]).exists):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        return Json({"number": value.get("number"), "gap": bool(packet.flags & FLAG_GAP)})
 
 
 class Mark(Operator):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.operator import Emission, Operator
-from engine.packet import DEFAULT_INPUT, Origin, Packet, Source
+from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT, Origin, Packet, Source
 from engine.payloads import PAYLOAD_TYPES, Audio, Payload, Text
 from operators.audio.resample import FastResample
 from operators.speech.espeak_tts import EspeakTTS
@@ -76,9 +76,15 @@ def listed(outputs: Any) -> list[Any]:
     """What process or flush returned, as a list; packets stay packets."""
     if outputs is None:
         return []
-    if isinstance(outputs, (Packet, *PAYLOAD_TYPES)):
+    if isinstance(outputs, (Emission, Packet, *PAYLOAD_TYPES)):
         return [outputs]
     return list(outputs)
+
+
+def bare(output: Any) -> Any:
+    """What goes to the usual port, without the media time it was given."""
+    usual = isinstance(output, Emission) and output.port == DEFAULT_OUTPUT
+    return output.payload if usual else output
 
 
 def payload_of(output: Any) -> Payload:
@@ -99,10 +105,10 @@ class Driver:
         for packet in packets:
             whole = packet if isinstance(packet, Packet) else make(packet)
             outputs += listed(self.operator.process(whole, self.ctx))
-        return outputs
+        return [bare(output) for output in outputs]
 
     def flush(self) -> list[Any]:
-        return listed(self.operator.flush(self.ctx))
+        return [bare(output) for output in listed(self.operator.flush(self.ctx))]
 
     def run(self, packets: Iterable[Packet | Payload]) -> list[Payload]:
         """Payloads of a whole stream."""

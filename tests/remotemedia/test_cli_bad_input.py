@@ -103,7 +103,7 @@ def test_ten_faults_are_ten_problems_as_json(invoke, place):
     ("content", "words"),
     [
         (None, "there is no manifest"),
-        ("", "is not valid JSON: line 1, column 1"),
+        ("", "is empty"),
         ("{nodes: []}", "is not valid JSON: line 1, column 2"),
         ("[]", "must be an object"),
         ('{"version": "v1"}', "metadata"),
@@ -315,11 +315,13 @@ def test_damaged_lines_are_told_by_number(invoke, place):
         ("no.such.module", "cannot import it: ModuleNotFoundError"),
         ("empty.py", "no subclass of Operator"),
         ("raises.py", "cannot import it: ZeroDivisionError"),
+        ("exits.py", "it ended the command while it was imported (exit 3)"),
         ("json.py", "the name 'json' belongs to another module"),
     ],
 )
 def test_modules_without_operators(invoke, place, name, words):
-    for file, text in {"empty.py": "", "raises.py": "1 / 0", "json.py": ""}.items():
+    texts = {"empty.py": "", "raises.py": "1 / 0", "exits.py": "exit(3)", "json.py": ""}
+    for file, text in texts.items():
         place.write(file, text)
     result = invoke("run", place.chain("a:PassThrough"), "--operators", name)
     assert result.exit_code == ASKED_WRONGLY

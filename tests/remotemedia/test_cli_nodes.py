@@ -162,7 +162,7 @@ class TestShow:
             "      louder or softer\n",
             '  mode\n      one of "low", "high"; default "low"',
             "  path\n      text of at least 1 characters; required",
-            "  parts\n      list of (object) with at most 4 items",
+            "  parts\n      list of (object of depth) with at most 4 items; default []",
             "  maybe (also maybeNot, maybe_not)\n      whole number above 0 or null; default null",
         ):
             assert words in said

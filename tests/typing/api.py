@@ -23,6 +23,7 @@ from remotemedia import (
     ManifestError,
     NodeError,
     Operator,
+    Output,
     Packet,
     Payload,
     Pipeline,
@@ -40,10 +41,10 @@ from remotemedia import (
 
 @register_node("GainNode")
 class Gain(Operator):
-    class Params(remotemedia.Params):
+    class Params(Operator.Params):
         gain_db: float = 0.0
 
-    params: Gain.Params
+    params: Params
 
     def process(self, packet: Packet, ctx: Context) -> Payload:
         audio = packet.expect(Audio)
@@ -60,10 +61,11 @@ class Words(Operator):
         ctx.progress(0.5, "loading")
         self._held: list[str] = []
 
-    def process(self, packet: Packet, ctx: Context) -> Iterator[Text]:
+    def process(self, packet: Packet, ctx: Context) -> Iterator[Output]:
         for word in packet.expect(Text).text.split():
             self._held.append(word)
             yield Text(word)
+            yield ctx.to("out", packet, timestamp_ns=packet.timestamp_ns)
 
     def flush(self, ctx: Context) -> list[Json]:
         return [Json({"words": len(self._held)})]
@@ -103,7 +105,9 @@ assert_type(Gain().on("process", timeout_ms=100).named("gain").as_output(), Flow
 
 pipeline = Pipeline("voice", description="an example") | Gain() | Words().on("process")
 assert_type(pipeline, Pipeline)
-assert_type(pipeline.connect("gain", "words", capacity=10), Pipeline)
+assert_type(
+    pipeline.connect("gain", "words", capacity=10, overflow="latest", max_age_ms=50), Pipeline
+)
 assert_type(pipeline.to_manifest(), dict[str, Any])
 assert_type(Pipeline.from_manifest(pipeline.to_manifest()), Pipeline)
 assert_type(pipeline | rx_operators.debounce(0.2), Pipeline)

@@ -15,11 +15,14 @@ import numpy as np
 
 from engine.edges import codec
 from engine.edges.arena import Arena
+from engine.edges.counters import write_counts
+from engine.edges.descriptor import checksum_of
 from engine.errors import EdgeError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from engine.edges.contract import EdgeStatistics
     from engine.edges.segment import Segment
     from engine.edges.shared_memory.sender import SharedMemorySender
     from engine.payloads import Payload
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
 #: Room behind a reserved array for its stream's tail.
 _TAIL_BYTES_MAX = 64
 
-#: Where a payload lies: slot, start, size, head size, kind; the first fields of `Member`.
-Place = tuple[int, int, int, int, int]
+#: Where a payload lies: slot, start, size, head size, kind, checksum; the first fields of `Member`.
+Place = tuple[int, int, int, int, int, int]
 
 
 class _Reservation:
@@ -54,8 +57,15 @@ class ArenaWriter:
     A payload that is sent on several edges in a row is written once.
     """
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, *, checksums: bool = False) -> None:
+        """Format a segment.
+
+        Args:
+            segment: mapped for writing.
+            checksums: whether each payload is given a checksum.
+        """
         self._segment = segment
+        self._checksums = checksums
         self._arena = Arena(segment.view)
         self._encoder = codec.Encoder()
         self._last: tuple[Payload, Place] | None = None
@@ -92,7 +102,14 @@ class ArenaWriter:
             if slot is None:
                 return None
             message.write(self._segment.view[slot : slot + size_bytes])
-            place = (slot, slot, size_bytes, len(message.head), message.kind)
+            place = (
+                slot,
+                slot,
+                size_bytes,
+                len(message.head),
+                message.kind,
+                self.checksum(message),
+            )
         self._last = (payload, place)
         return place
 
@@ -142,6 +159,16 @@ class ArenaWriter:
         weakref.finalize(root, self._abandoned.append, (address, slot)).atexit = False
         return root.reshape(shape)
 
+    def publish(self, position: int, counts: EdgeStatistics) -> None:
+        """Show an edge's counts in page 0."""
+        write_counts(self._segment.view, position, counts)
+
+    def checksum(self, message: codec.Message) -> int:
+        """That of a message, or 0 where there are none."""
+        if not self._checksums:
+            return 0
+        return checksum_of((message.head, message.body, message.tail))
+
     def encode(self, payload: Payload) -> codec.Message:
         """The payload as a stream outside the arena.
 
@@ -190,7 +217,8 @@ class ArenaWriter:
         slot = reservation.slot
         self._arena.add_holder(slot)
         start = slot + codec.HEAD_BYTES_MAX - len(message.head)
-        return (slot, start, message.size_bytes, len(message.head), message.kind)
+        checksum = self.checksum(message)
+        return (slot, start, message.size_bytes, len(message.head), message.kind, checksum)
 
     def _complete(self, reservation: _Reservation, message: codec.Message) -> None:
         body = reservation.slot + codec.HEAD_BYTES_MAX

@@ -27,6 +27,7 @@ from engine.edges.descriptor import (
     WANT,
     DescribedItem,
     Member,
+    checksum_of,
     pack_credits,
     unpack_failure,
     unpack_items,
@@ -140,7 +141,13 @@ class SharedMemoryReceiver:
         return packets[0]
 
     def release(self, count: int = 1) -> None:
-        self._credits.release(count)
+        credits_ = self._credits
+        if count > credits_.held - len(self._queue):  # the books hold what is queued, too
+            raise ValueError(
+                f"edge {self.edge_id!r}: cannot release {count}, of {credits_.held} credits"
+                f" {len(self._queue)} belong to packets that have not been received"
+            )
+        credits_.release(count)
 
     def discard_older(self, generation: int) -> int:
         kept: deque[DescribedItem] = deque()
@@ -227,6 +234,11 @@ class SharedMemoryReceiver:
         return self._view[member.start : end]
 
     def _payload(self, member: Member, slot: memoryview) -> Payload:
+        if member.checksum and checksum_of((slot,)) != member.checksum:
+            raise EdgeError(
+                f"its {member.size_bytes} bytes are not those that were written: the checksum"
+                " does not match"
+            )
         kind, head_bytes = member.kind, member.head_bytes
         if kind in codec.NUMERIC_CODES and head_bytes < member.size_bytes:
             flat, rebuild = self._decoder.body(slot, head_bytes, kind)
@@ -306,7 +318,8 @@ class SharedMemoryReceiver:
         if kind == PACKETS:
             self._take_items(message)
         elif kind == DATA:
-            self._loose += memoryview(message)[1:]
+            if not self._finished:  # nothing will ever be read of it
+                self._loose += memoryview(message)[1:]
             return
         elif kind == WANT:
             self._peer_wants = True
@@ -322,6 +335,7 @@ class SharedMemoryReceiver:
         elif kind == FAIL:
             if not self._finished:
                 self._error = unpack_failure(message)
+                self._error.context.setdefault("edge", self.edge_id)
             self._finished = True
         else:
             self._damaged(f"an unexpected message of kind {kind}")
@@ -356,7 +370,7 @@ class SharedMemoryReceiver:
         self._finished = True
 
     def _on_hang_up(self) -> None:
-        if not self._finished:
+        if not self._finished and not self._closed:  # who has left does not mind
             self._error = PeerDiedError(
                 f"edge {self.edge_id!r}: the producer died before the stream ended",
                 edge=self.edge_id,

@@ -6,7 +6,6 @@ Runs on the asyncio loop of the stage (or session) that sends. Source: FR-007, N
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +53,7 @@ class SharedMemorySender:
         writer: ArenaWriter,
         sock: socket.socket,
         ports: Sequence[str],
+        position: int = 0,
     ) -> None:
         """Open the end on the running loop.
 
@@ -63,11 +63,15 @@ class SharedMemorySender:
             writer: the producing stage's arena.
             sock: this side of the edge's doorbell; owned from now on.
             ports: the input ports a packet may be for, the same on both ends.
+            position: of the edge among those of its arena, for its counters there.
         """
         self.edge_id = edge_id
         self.capacity = capacity
         self.on_credit: Callable[[], None] | None = None
+        #: What is published of this edge; what stands before it may count more.
+        self.counted: Callable[[], EdgeStatistics] = self.statistics
         self._writer = writer
+        self._position = position
         self._credits = SenderCredits(capacity)
         self._ports = {port: position for position, port in enumerate(ports)}
         self._doorbell = Doorbell(sock, self._on_message, self._on_hang_up)
@@ -142,13 +146,21 @@ class SharedMemorySender:
         self._writer.forget()
         if self._batch:
             self._ring()
+        self._writer.publish(self._position, self.counted())
 
     def reserve(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any] | None:
         return self._writer.reserve(shape, dtype)
 
     def statistics(self) -> EdgeStatistics:
-        return dataclasses.replace(
-            self._counts, queued=self._credits.queued, in_flight=self._credits.in_flight
+        counts, credits_ = self._counts, self._credits
+        return EdgeStatistics(
+            counts.sent,
+            credits_.queued,
+            credits_.in_flight,
+            counts.payload_bytes,
+            counts.copies,
+            counts.dropped,
+            counts.refused,
         )
 
     async def wait_drained(self) -> None:
@@ -233,7 +245,8 @@ class SharedMemorySender:
         members = []
         for packet, message in zip(packets, messages, strict=True):
             metadata = pack_metadata(packet.origin.metadata)
-            place = (NO_SLOT, 0, message.size_bytes, len(message.head), message.kind)
+            checksum = self._writer.checksum(message)
+            place = (NO_SLOT, 0, message.size_bytes, len(message.head), message.kind, checksum)
             members.append(((*place, *self._header(packet, len(metadata))), metadata))
         described = pack_item(self._edge_seq, members, grouped=type(item) is Group)
         for message in messages:

@@ -10,15 +10,12 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.wording import suggestion
 from remotemedia.core._compat.multiprocess_node import MultiprocessNode, NodeConfig
 from remotemedia.core._compat.nodes import Node
 from remotemedia.core._compat.params import Spelled
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 logger = logging.getLogger("remotemedia.compat")
 
@@ -80,6 +77,16 @@ class _Call:
         elif self._left and not self._knows_all:
             self._warn()
         return args, kwargs
+
+    def needed(self) -> list[str]:
+        """The arguments that have no default and get nothing."""
+        return [
+            parameter.name
+            for parameter in self._parameters
+            if parameter.kind in (*_NAMED, inspect.Parameter.POSITIONAL_ONLY)
+            and parameter.default is inspect.Parameter.empty
+            and self._value(parameter) is _NOTHING
+        ]
 
     def _value(self, parameter: inspect.Parameter) -> Any:
         """What an argument gets, or _NOTHING."""
@@ -165,14 +172,13 @@ def _set(node: Any, name: str, value: Any) -> None:
         setattr(node, name, value)
 
 
-def needs(cls: type[Any]) -> Mapping[str, inspect.Parameter]:
-    """The arguments of a constructor that a manifest's params fill, by name."""
-    own = {"node_id", "config", "params", "node_type", "session_id", "name"}
-    return {
-        parameter.name: parameter
-        for parameter in _parameters(cls)
-        if parameter.kind in _NAMED and parameter.name not in own
-    }
+def needed_params(cls: type[Any]) -> list[str]:
+    """The arguments of a constructor that only a manifest's params can fill."""
+    try:
+        call = _Call(cls, NodeConfig("", "", Spelled()))
+    except ValueError:  # a constructor without a signature, of a compiled class
+        return []
+    return call.needed()
 
 
 def constructor_names(cls: type[Any]) -> set[str]:

@@ -87,13 +87,18 @@ class Node:
         """Handle one item. None gives nothing; a generator gives what it yields."""
         raise NotImplementedError(f"{type(self).__name__} does not define process")
 
-    async def initialize(self) -> None:
-        """Load what process needs; called once, before the first item."""
-        self._is_initialized = True
+    def initialize(self) -> Any:
+        """Load what process needs; called once, before the first item.
 
-    async def cleanup(self) -> None:
-        """Release what initialize acquired; called once, also after an error."""
+        Those who define it, synchronous or not, call or await this one.
+        """
+        self._is_initialized = True
+        return Done()
+
+    def cleanup(self) -> Any:
+        """Release what initialize acquired; called once, also after an error. As `initialize`."""
         self._is_initialized = False
+        return Done()
 
     # --- what nodes use -----------------------------------------------------------------------
 
@@ -165,7 +170,8 @@ class Node:
     def _extract_params(self) -> dict[str, Any]:
         """The params that make this node again."""
         made_with = arguments_of(type(self), *self._arguments)
-        config = self.config if isinstance(self.config, dict) else {}
+        own = getattr(self, "config", None)  # a constructor may not have called this class's
+        config = own if isinstance(own, dict) else {}
         params = {**config, **made_with}
         return {name: value for name, value in params.items() if name not in NOT_PARAMS}
 
@@ -175,7 +181,7 @@ class Node:
     ) -> dict[str, Any]:
         """The node's entry in a manifest; a pipeline gives it another id."""
         entry: dict[str, Any] = {
-            "id": self.name,
+            "id": getattr(self, "name", "") or self.node_id or type(self).__name__,
             "node_type": node_type_of(type(self)),
             "params": self._extract_params(),
         }

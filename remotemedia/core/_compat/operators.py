@@ -16,10 +16,12 @@ import inspect
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import model_validator
 
 from engine.operator import Operator
-from remotemedia.core._compat.construction import make_node
+from remotemedia.core._compat.construction import make_node, needed_params
 from remotemedia.core._compat.multiprocess_node import MultiprocessNode, NodeConfig, NodeStatus
 from remotemedia.core._compat.native import native_data
 from remotemedia.core._compat.outgoing import outputs_of, rate_of
@@ -30,18 +32,31 @@ from remotemedia.core._compat.runtime_data import RuntimeData
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from pydantic import BaseModel
-
     from engine.operator import Context, Output, Outputs
     from engine.packet import Packet
 
 logger = logging.getLogger("remotemedia.compat")
 
 
+class ClassParams(OldParams):
+    """The params of one old class: what its constructor needs must be there."""
+
+    old_class: ClassVar[type[Any]] = object
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = Spelled(self.model_extra or {})
+        missing = [repr(name) for name in needed_params(self.old_class) if name not in given]
+        if missing:
+            are = "is" if len(missing) == 1 else "are"
+            raise ValueError(f"{' and '.join(missing)} {are} required and missing")
+        return self
+
+
 class OldNode(Operator):
     """Base of the operators around old node classes; not used itself."""
 
-    Params: ClassVar[type[BaseModel]] = OldParams
+    Params = OldParams
     #: The class it runs.
     old_class: ClassVar[type[Any]] = object
 
@@ -151,7 +166,7 @@ class AsyncOldNode(OldNode):
             await self._control(data)
             yield packet
             return
-        with self._working():
+        with self._working(), _said_of_streams(self.node):
             async with aclosing(values_of(self.node.process(data))) as values:
                 async for value in values:
                     for output in outputs_of(value, packet, rate_of(self.node, packet)):
@@ -184,6 +199,20 @@ class AsyncOldNode(OldNode):
             raise
         node.messages_processed += 1
         node.status = NodeStatus.READY
+
+
+@contextlib.contextmanager
+def _said_of_streams(node: Any) -> Iterator[None]:
+    """Say what to do about a process that takes the whole stream at once."""
+    try:
+        yield
+    except TypeError as error:
+        if "__aiter__" not in str(error):
+            raise
+        raise TypeError(
+            f"{error}: if process of {type(node).__name__} iterates over the whole stream, let it"
+            " handle one item per call, and give what is left at the end in flush"
+        ) from error
 
 
 async def values_of(result: Any) -> AsyncGenerator[Any, None]:
@@ -232,6 +261,9 @@ def operator_of(cls: type[Any], node_type: str, module: str, qualname: str) -> t
         "__doc__": inspect.getdoc(cls),
         "node_type": node_type,
         "old_class": cls,
+        "Params": type(
+            f"{cls.__name__}Params", (ClassParams,), {"__module__": __name__, "old_class": cls}
+        ),
     }
     made: type[OldNode] = type(cls.__name__, (base,), members)
     return made

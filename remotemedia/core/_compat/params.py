@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel, to_snake
+
+from engine.operator import Params
 
 _MISSING: Any = object()
 
 
-class OldParams(BaseModel):
+class OldParams(Params):
     """Whatever the manifest says: old nodes check their params themselves."""
 
     model_config = ConfigDict(extra="allow", frozen=True)

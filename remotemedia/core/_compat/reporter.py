@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Coroutine
 from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger("remotemedia.compat")
 
 
-class Done:
-    """What a function gives back that some call and some await."""
+class Done(Coroutine[Any, Any, None]):
+    """What a function gives back that some call, some await, and some make a task of.
+
+    A coroutine's own object would warn where it is not awaited.
+    """
 
     def __await__(self) -> Generator[Any, None, None]:
         return
         yield
+
+    def send(self, value: Any) -> Any:
+        """There is nothing to wait for."""
+        raise StopIteration
+
+    def throw(self, *error: Any) -> Any:
+        """Nobody is waiting inside; the error goes back to whoever throws it."""
+        raise error[0]
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Reporter:

@@ -172,6 +172,8 @@ class RuntimeData(Making, Reading):
 
     def _checked(self, metadata: Any) -> Metadata:
         facts = _FACTS.get(self.type)
+        if metadata is None and self.type is DataType.FILE and isinstance(self._payload, dict):
+            metadata = _file_facts(self._payload)
         if facts is not None and not isinstance(metadata, facts):
             name = self.type.value.replace("_", " ")
             raise ValueError(
@@ -190,6 +192,14 @@ _CONSTRUCTORS = {
     DataType.FILE: "file",
     DataType.CONTROL_MESSAGE: "control_message",
 }
+
+
+def _file_facts(payload: dict[str, Any]) -> FileMetadata | None:
+    """The facts about a file that are its payload itself, or None where it names none."""
+    if not payload.get("path"):
+        return None
+    known = vars(FileMetadata("")).keys() & payload.keys()
+    return FileMetadata(**{name: payload[name] for name in known})
 
 
 def _type_of(value: Any) -> DataType:

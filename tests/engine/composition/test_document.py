@@ -18,18 +18,23 @@ from engine.pipeline import Pipeline
 from engine.registry import Registry
 
 
-class Relay(Operator):
+class Handing(Operator):
+    def process(self, packet, ctx):
+        return packet
+
+
+class Relay(Handing):
     class Params(Params):
         level: int = 0
         label: str = ""
 
 
-class Fan(Operator):
+class Fan(Handing):
     inputs = ("in", "side")
     outputs = ("out", "extra")
 
 
-class Closed(Operator):
+class Closed(Handing):
     portable = False
 
     class Params(Params):

@@ -13,10 +13,11 @@ from engine.pipeline import Pipeline
 
 
 class A(Operator):
-    pass
+    def process(self, packet, ctx):
+        return packet
 
 
-class B(Operator):
+class B(A):
     pass
 
 
@@ -197,4 +198,63 @@ def test_ports_may_depend_on_params():
 
 
 def test_a_flow_shows_its_nodes():
-    assert repr(A() | B()) == "Flow(a | b)"
+    assert repr(A() | B()) == "Flow(a, b)"
+
+
+def test_a_flow_with_a_pipeline_in_it_may_be_used_twice():
+    part = A() | (Pipeline("voice") | B().named("gain"))
+    ids = [node["id"] for node in sections_of(part & part | part, portable=True)["nodes"]]
+    assert ids == ["a", "voice-gain", "a_2", "voice_2-gain", "a_3", "voice_3-gain"]
+
+
+def test_a_flow_with_two_nodes_of_one_name_still_has_a_repr():
+    assert "two nodes are named 'x'" in repr(A().named("x") | B().named("x"))
+
+
+def test_the_class_of_pipelines_is_no_step():
+    with pytest.raises(UsageError, match="cannot be a step"):
+        A() | Pipeline
+
+
+@pytest.mark.parametrize(
+    ("flow", "words"),
+    [
+        (lambda: A() | Join().into("audio"), r"nothing follows Join.into\('audio'\): .into stands"),
+        (lambda: A() | B().into(capacity=3), r"nothing follows B.into\(…\)"),
+        (lambda: A().taking("left") | B(), r"nothing comes before A.taking\('left'\): .taking"),
+    ],
+)
+def test_what_is_said_of_an_open_end_is_about_nothing(flow, words):
+    with pytest.raises(UsageError, match=words):
+        (Pipeline("x") | flow()).plan()
+
+
+def test_a_pipeline_places_all_its_nodes():
+    inner = Pipeline("inner") | A() | B()
+    outer = Pipeline("outer") | A() | inner.on("process")
+    assert [node.get("executor") for node in outer.to_manifest()["nodes"]] == [
+        None,
+        "process",
+        "process",
+    ]
+
+
+def test_two_pipelines_side_by_side_keep_their_names_if_that_is_said():
+    inner = Pipeline("inner") | A()
+    with pytest.raises(UsageError, match=r"write a.as_flow\(\) & b.as_flow\(\)"):
+        inner & inner
+    flow = A() | inner.as_flow() & inner.as_flow()
+    assert _ids(flow) == ["a", "inner-a", "inner_2-a"]
+    assert _ids((Pipeline("empty") & inner).as_flow()) == ["empty-inner-a"]
+
+
+def test_a_pipeline_is_named():
+    with pytest.raises(UsageError, match=r"a pipeline is named first: Pipeline\('name'\)"):
+        Pipeline([A()])
+
+
+def test_a_flow_is_no_pipeline_and_says_so():
+    with pytest.raises(AttributeError, match=r"\(Pipeline\('name'\) \| flow\).run"):
+        (A() | B()).run([])
+    with pytest.raises(AttributeError, match="a flow has no 'rnu'"):
+        (A() | B()).rnu([])

@@ -45,11 +45,11 @@ class Arena:
         links: the edges, in the order they were opened.
     """
 
-    def __init__(self, size_bytes=1 << 20):
+    def __init__(self, size_bytes=1 << 20, *, checksums=False):
         fd = create_segment("test", size_bytes)
         self._ours, self._theirs = Segment(fd, writable=True), Segment(fd, writable=False)
         os.close(fd)
-        self.writer = ArenaWriter(self._ours)
+        self.writer = ArenaWriter(self._ours, checksums=checksums)
         self.links = []
 
     def link(self, capacity=10, ports=("in",), arena_edges=1):
@@ -62,6 +62,11 @@ class Arena:
         )
         self.links.append(Link(sender, receiver, self))
         return self.links[-1]
+
+    @property
+    def memory(self):
+        """The segment, writable."""
+        return self._ours.view
 
     @property
     def used_slots(self):

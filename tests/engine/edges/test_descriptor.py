@@ -35,7 +35,7 @@ U8, U16 = st.integers(0, 2**8 - 1), st.integers(0, 2**16 - 1)
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 I64 = st.integers(-(2**63), 2**63 - 1)
 METADATA = st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=5)
-HEADERS = st.tuples(U64, U64, U64, U32, U8, U8, U16, U64, U32, I64, I64, U32)
+HEADERS = st.tuples(U64, U64, U64, U32, U8, U32, U8, U16, U64, U32, I64, I64, U32)
 MEMBERS = st.lists(st.tuples(HEADERS, METADATA), min_size=1, max_size=6)
 ITEMS = st.lists(st.tuples(U64, MEMBERS, st.booleans()), max_size=5)
 
@@ -167,8 +167,8 @@ def test_too_much_metadata_in_a_group_is_refused():
 
 GOOD = message_of(
     [
-        (7, [((1,) * 12, {"a": "b"})], False),
-        (8, [((2,) * 12, {}), ((3,) * 12, {"c": "d"})], True),
+        (7, [((1,) * 13, {"a": "b"})], False),
+        (8, [((2,) * 13, {}), ((3,) * 13, {"c": "d"})], True),
     ]
 )
 

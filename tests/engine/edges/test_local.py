@@ -43,7 +43,7 @@ def test_without_a_credit_nothing_happens():
     assert not edge.ready
     assert not edge.try_send(packet(2))
     assert state(edge) == (0, 1, 0)
-    assert edge.statistics().refused == 1
+    assert edge.statistics().refused == 2  # asking in vain is one, too
     assert edge.statistics().sent == 1
 
 
@@ -121,6 +121,27 @@ def test_what_is_sent_behind_the_end_goes_nowhere():
     assert edge.ended
     assert edge.statistics().dropped == 1
     assert state(edge) == (1, 0, 0)
+
+
+def test_behind_the_end_nothing_is_refused_not_even_without_a_credit():
+    edge = LocalEdge("e", 1)
+    edge.try_send(packet(1))
+    edge.finish()
+    assert edge.ready
+    assert edge.try_send(packet(2))
+    assert edge.statistics().dropped == 1
+    assert state(edge) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("count", [-1, 2])
+def test_only_what_is_held_can_be_released(count):
+    edge = LocalEdge("e", 4)
+    edge.try_send(packet(1))
+    edge.try_send(packet(2))
+    edge.try_receive()
+    with pytest.raises(ValueError, match=f"'e': cannot release {count}, 1 are held"):
+        edge.release(count)
+    assert state(edge) == (2, 1, 1)
 
 
 def test_a_failure_is_seen_behind_all_packets_instead_of_an_end():
@@ -245,7 +266,7 @@ class LawOfCredits(RuleBasedStateMachine):
         self.number += 1
         full = len(self.queue) + self.held == self.edge.capacity
         accepted = self.edge.try_send(item)
-        assert accepted == (self.closed or not full)
+        assert accepted == (self.closed or self.finished or not full)
         if accepted and not self.closed and not self.finished:
             self.queue.append(item)
         if not accepted:

@@ -1091,7 +1091,7 @@ def far_side(link):
     return link.receiver._doorbell._socket
 
 
-MEMBER = (4096, 4096, 800, 696, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+MEMBER = (4096, 4096, 800, 696, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -1105,7 +1105,7 @@ MEMBER = (4096, 4096, 800, 696, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         bytes([PACKETS]) + pack_item(0, [((64, 0, 2**60, *MEMBER[3:]), b"")], grouped=False),
         bytes([PACKETS]) + pack_item(0, [((4096, 64, *MEMBER[2:]), b"")], grouped=False),
         bytes([PACKETS]) + pack_item(0, [((*MEMBER[:4], 9, *MEMBER[5:]), b"")], grouped=False),
-        bytes([PACKETS]) + pack_item(0, [((*MEMBER[:5], 9, *MEMBER[6:]), b"")], grouped=False),
+        bytes([PACKETS]) + pack_item(0, [((*MEMBER[:6], 9, *MEMBER[7:]), b"")], grouped=False),
         bytes([PACKETS]) + pack_item(0, [((0, *MEMBER[1:]), b"")], grouped=False),
         bytes([PACKETS])
         + b"".join(pack_item(n, [(MEMBER, b"")], grouped=False) for n in range(20)),

@@ -55,7 +55,9 @@ class TestSources:
     @pytest.mark.parametrize(
         ("source", "words"),
         [
-            ("", "not valid JSON"),
+            ("", "is empty"),
+            (b" \r\n", "is empty"),
+            ("{", "not valid JSON"),
             ('{"a": NaN}', "NaN is not a JSON value"),
             ('{"a": ' + "9" * 5_000 + "}", "not valid JSON"),
             (b'{"a": "\xff"}', "not UTF-8"),

@@ -121,3 +121,28 @@ def test_aliases_are_spellings_too_and_the_model_gets_the_one_it_takes():
 
 def test_spellings_are_made_once_for_a_model():
     assert accepted_spellings(Plain) is accepted_spellings(Plain)
+
+
+class Either(BaseModel):
+    addend: float | int = 0
+    route: list[str | dict[str, int]] = []
+
+
+def test_a_param_of_several_types_is_one_problem_in_its_own_place():
+    _, problems = normalize(Either, addend="many")
+    assert problems == [
+        (
+            "error",
+            'nodes[0].params.addend: must be a valid number or a valid integer, got "many"',
+        )
+    ]
+
+
+def test_what_is_inside_one_of_several_types_keeps_its_place():
+    _, problems = normalize(Either, route=["a", 3, {"b": "c"}])
+    assert [text.partition(": ")[0] for _, text in problems] == [
+        "nodes[0].params.route[1]",
+        "nodes[0].params.route[2]",
+        "nodes[0].params.route[2].b",
+    ]
+    assert problems[0][1].endswith(": must be a string or an object, got 3")

@@ -66,7 +66,7 @@ def test_no_frames_are_audio_too():
         (np.float32(1), 16_000, r"must have shape"),
         (np.zeros(3), 16_000, r"got float64; convert them"),
         ([0.5, 1.0], 16_000, r"got float64"),
-        (np.zeros((3, 0), np.float32), 16_000, r"at least one channel"),
+        (np.zeros((3, 0), np.float32), 16_000, r"has 1 to 256 channels"),
         (np.zeros(3, np.float32), 0, r"at least 1 Hz, got 0"),
     ],
 )
@@ -105,3 +105,30 @@ def test_audio_is_equal_by_samples_rate_and_dtype():
     with pytest.raises(TypeError, match="unhashable"):
         hash(Audio(samples, 8_000))
     assert repr(Audio(samples, 8_000)) == "Audio(2 frames × 1, int16, 8000 Hz)"
+
+
+def test_an_array_with_its_channels_first_is_refused():
+    with pytest.raises(
+        ValueError, match=r"got shape \(2, 16000\); samples are \(frames, channels\)"
+    ):
+        Audio(np.zeros((2, 16_000), np.float32), 16_000)
+
+
+@pytest.mark.parametrize("rate", [44_100.5, float("inf"), "fast", None])
+def test_a_rate_is_a_whole_number(rate):
+    with pytest.raises(ValueError, match="sample_rate must be a whole number of Hz"):
+        Audio(np.zeros(4, np.float32), rate)
+
+
+@pytest.mark.parametrize("rate", [np.int32(8_000), 8_000.0])
+def test_a_rate_may_be_any_whole_number(rate):
+    assert type(Audio(np.zeros(4, np.float32), rate).sample_rate) is int
+
+
+def test_numpy_takes_audio_for_its_samples():
+    audio = Audio(np.arange(4, dtype=np.int16), 8_000)
+    assert np.asarray(audio) is audio.samples
+    assert np.asarray(audio, np.float64).tolist() == [[0.0], [1.0], [2.0], [3.0]]
+    copy = np.array(audio)
+    copy[0] = 9
+    assert audio.samples[0] == 0

@@ -61,6 +61,9 @@ class Broken(Operator):
     async def initialize(self, ctx):
         raise ValueError("no model")
 
+    def process(self, packet, ctx):
+        return packet
+
 
 class Pair(Operator):
     """Takes groups of two ports."""

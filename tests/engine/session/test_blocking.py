@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
+from concurrent.futures import Future
 from queue import SimpleQueue
 
 import pytest
@@ -13,6 +16,7 @@ from engine.errors import EdgeClosedError, NodeError, UsageError
 from engine.operator import Operator
 from engine.payloads import Json, Text
 from engine.pipeline import Pipeline
+from engine.session.blocking import LoopThread
 
 
 class Upper(Operator):
@@ -192,7 +196,7 @@ def test_a_blocking_call_on_the_sessions_own_thread_is_refused():
 
 
 def test_a_failed_start_leaves_no_thread():
-    class Broken(Operator):
+    class Broken(Upper):
         async def initialize(self, ctx):
             raise OSError("no weights")
 
@@ -215,3 +219,91 @@ def test_a_class_made_in_a_function_runs_local():
 
     assert _texts(first.run([Text("ab")])) == ["ba"]
     assert _texts(_pipeline(Reverse()).run([Text("ab")])) == ["abab"]
+
+
+class Interrupted(Operator):
+    def process(self, packet, ctx):
+        raise KeyboardInterrupt
+
+
+class Unending:
+    """Raises where it is asked for its iterator."""
+
+    def __iter__(self):
+        raise SystemExit(3)
+
+
+def _raising(error):
+    yield Text("a")
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), ValueError("no")]
+)
+def test_whatever_an_iterable_raises_is_raised_behind_what_it_gave(error):
+    stream = _pipeline(Upper()).stream(_raising(error))
+    packets = iter(stream)
+    assert next(packets).payload.text == "A"
+    with pytest.raises(type(error)) as raised:
+        next(packets)
+    assert raised.value is error
+
+
+def test_an_iterable_that_ends_the_process_at_once():
+    with pytest.raises(SystemExit):
+        list(_pipeline(Upper()).stream(Unending()))
+
+
+def test_what_ends_the_process_on_the_sessions_thread_reaches_whoever_waits():
+    async def inputs():
+        yield Text("a")
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        list(_pipeline(Upper()).stream(inputs()))
+    with pytest.raises(KeyboardInterrupt):
+        list(_pipeline(Interrupted()).stream([Text("a")]))
+
+
+def test_a_caller_that_is_interrupted_waits_until_its_call_has_ended(monkeypatch):
+    started = threading.Event()
+    ended = []
+
+    async def runs():
+        try:
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    def interrupted(self, timeout=None):
+        assert started.wait(10)
+        raise KeyboardInterrupt
+
+    with LoopThread("test") as thread:
+        with monkeypatch.context() as patch:
+            patch.setattr(Future, "result", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                thread.call(runs)
+        assert ended == [True]
+
+
+def test_a_stream_may_be_dropped_after_its_session(monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with _pipeline(Upper()).blocking_session() as session:
+        packets = session.stream([Text("a"), Text("b")])
+        next(packets)
+    del packets
+    gc.collect()
+    assert unraisable == []
+
+
+def test_it_is_entered_once():
+    with _pipeline(Upper()).blocking_session() as session:
+        with pytest.raises(UsageError, match="open already"):
+            session.__enter__()
+        session.send(Text("a"))
+        assert session.receive().payload.text == "A"

@@ -53,7 +53,7 @@ def _pipeline(operator):
         ({"a": 1}, r"dict is not a payload: use Json\(...\), or payloads by their ports"),
         (Text, r"Text is a class: make a payload of it, Text\(...\)"),
         (3, r"int is not a payload: use Json\(...\)"),
-        (np.zeros(3), "ndarray is not a payload: use Audio, Video, Tensor"),
+        (np.zeros(3), "ndarray is not a payload: use Audio"),
         ((1, 2, 3), r"an input is a payload or \(node, payload\)"),
     ],
 )
@@ -71,6 +71,19 @@ async def test_an_awaitable_is_not_a_payload():
         with pytest.raises(UsageError, match="coroutine is not a payload: await it first"):
             await session.send(coroutine)
     await coroutine
+
+
+async def test_a_function_is_called_to_give_inputs():
+    def source():
+        yield Text("a")
+
+    with pytest.raises(UsageError, match="is a function: call it"):
+        await _pipeline(Echo()).arun(source)
+
+
+async def test_an_array_is_one_payload():
+    with pytest.raises(UsageError, match=r"float32 is not a payload: an array is one payload"):
+        await _pipeline(Echo()).arun(np.zeros(3, np.float32))
 
 
 @pytest.mark.parametrize("inputs", [Text("a"), "abc", {"in": Text("a")}])
@@ -121,6 +134,8 @@ async def test_outputs_of_a_session_come_by_async_for():
         ({"a": 1}, r"dict is not a payload: return Json"),
         ("text", r"str is not a payload: return Text"),
         (np.zeros(3), r"ndarray is not a payload: return Audio"),
+        (Text, r"Text is a class: return one made of it"),
+        ([("b", Text("a"))], r"a pair is not a payload: ctx.to"),
     ],
 )
 async def test_what_an_operator_may_not_return_is_named_with_its_node(result, words):

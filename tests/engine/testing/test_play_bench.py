@@ -129,6 +129,14 @@ def test_media_time_is_what_a_session_would_stamp(play):
     assert [packet.ingress_ns for packet in packets] == [0, 300_000_000, 600_000_000]
 
 
+def test_media_time_is_counted_for_each_port(play):
+    block = Audio(np.zeros(160, np.float32), 8_000)
+    script = Script().send(0, block, port="a").send(0.1, block, port="b").send(0.2, block, port="a")
+    script = script.send_group(0.3, {"a": block, "b": block}).end(1)
+    packets = play(operator(inputs=("a", "b")), script).packets
+    assert [packet.timestamp_ns for packet in packets] == [0, 0, 20_000_000] + [40_000_000] * 2
+
+
 def test_an_interrupt_makes_stale_what_was_sent(play):
     recording = play(Join(2), Script.marbles("-a--b-c-|").interrupt(0.2))
     recording.expect("------c-|", {"c": "b+c"})

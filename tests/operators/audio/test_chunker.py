@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from engine.errors import UsageError
 from engine.payloads import Audio, Json
+from engine.testing import StageBench
 from operators.audio.chunker import AudioChunker
 
 
@@ -25,6 +26,31 @@ def test_chunks_do_not_depend_on_packets(drive, split, joined, sizes, chunk_size
     assert [chunk.frames for chunk in chunks[:-1]] == [chunk_size] * (len(chunks) - 1)
     assert all(0 < chunk.frames <= chunk_size for chunk in chunks)
     assert np.array_equal(joined([Audio(samples[:0], 16_000), *chunks]), samples)
+
+
+@given(
+    sizes=st.lists(st.integers(0, 300), min_size=1, max_size=8).filter(any),
+    chunk_size=st.integers(1, 200),
+)
+def test_chunks_have_the_media_time_of_their_first_frame(split, sizes, chunk_size):
+    bench = StageBench(AudioChunker(chunk_size=chunk_size), capacity=5_000)
+    for packet in split(Audio(ramp(1_000), 8_000), sizes, start_ns=10**9):
+        bench.feed(packet.payload, timestamp_ns=packet.timestamp_ns)
+    bench.finish()
+    bench.run()
+    for packet in bench.sink().packets:
+        frame = round(float(packet.payload.samples[0, 0]))
+        assert packet.timestamp_ns == pytest.approx(10**9 + frame * 125_000, abs=1)
+
+
+def test_a_chunk_begins_before_the_gap_that_it_spans():
+    bench = StageBench(AudioChunker(chunk_size=80))
+    for at_ms in (0, 100):
+        bench.feed(Audio(ramp(120), 8_000), timestamp_ns=at_ms * 1_000_000)
+    bench.finish()
+    bench.run()
+    times_ms = [packet.timestamp_ns / 1e6 for packet in bench.sink().packets]
+    assert times_ms == [0, 10, 105]
 
 
 def test_chunks_within_a_packet_are_views_of_it(drive):

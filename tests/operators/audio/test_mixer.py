@@ -1,3 +1,4 @@
+import asyncio
 import logging
 
 import numpy as np
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 from engine.errors import NodeError, UsageError
 from engine.payloads import Audio, Json
 from engine.testing import StageBench
+from operators.audio.chunker import AudioChunker
 from operators.audio.mixer import SOFT_KNEE, Mixer
-from tests.operators.audio.signals import DTYPES, encoded, noise, sizes
+from operators.audio.resample import FastResample
+from tests.operators.audio.signals import DTYPES, encoded, noise, sine, sizes
 
 RATE = 8_000
 
@@ -70,6 +73,38 @@ def test_the_mix_does_not_depend_on_packets(cuts, first, split):
     bench.run()
     assert np.array_equal(mixed(bench)[RATE:], waves[0].samples + waves[1].samples)
     assert bench.settled
+
+
+@pytest.mark.parametrize("after", [np.float32, np.int16, np.int32])
+@pytest.mark.parametrize("before", [np.float32, np.int16, np.int32])
+def test_an_input_may_change_its_dtype_and_widen(before, after):
+    bench = bench_of()
+    value = np.full((80, 1), 0.25)
+    stereo = np.repeat(value, 2, axis=1)
+    feed(bench, "in0", Audio(encoded(value, before), RATE), Audio(encoded(stereo, after), RATE))
+    bench.run()  # both are held, and released together
+    feed(bench, "in1", block(160))
+    bench.finish()
+    bench.run()
+    assert np.array_equal(mixed(bench), np.full((160, 2), 0.5))
+
+
+@pytest.mark.parametrize("before", [AudioChunker(chunk_size=100), FastResample(target_rate=RATE)])
+def test_what_was_packed_anew_is_mixed_without_gaps(before):
+    rate = 24_000 if isinstance(before, FastResample) else RATE
+    step = rate // 50
+    asyncio.run(before.initialize(None))
+    links, inputs = [("before", "mix.in0")], ["before", "mix.in1"]
+    bench = StageBench({"before": before, "mix": Mixer()}, links=links, inputs=inputs)
+    for number in range(50):
+        wave = sine(-6, rate=rate, frames=rate, frequency=440)[number * step :][:step]
+        at_ns = number * 20_000_000
+        bench.feed(Audio(wave.copy(), rate), at="before", timestamp_ns=at_ns)
+        bench.feed(block(160, 0.0), at="mix.in1", timestamp_ns=at_ns)
+    bench.finish()
+    bench.run()
+    wanted = sine(-6, rate=RATE, frames=RATE, frequency=440)
+    assert mixed(bench)[100:-100] == pytest.approx(wanted[100:-100], abs=0.01)
 
 
 def test_inputs_are_aligned_by_media_time():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from engine.errors import UsageError
 from engine.payloads import Audio, Text
+from engine.testing import StageBench
 from operators.audio.resample import FastResample
 
 RATES = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000]
@@ -40,6 +41,49 @@ def test_the_stream_is_one_signal_whatever_the_packets(
     assert np.array_equal(joined([Audio(samples[:0].copy(), target), *outputs]), expected)
     assert abs(len(expected) - round(frames * target / source)) <= 1
     assert all(output.sample_rate == target and output.frames for output in outputs)
+
+
+def timed(resampler, *stretches):
+    """(media time in ns, samples) of what comes out of stretches (media time in ms, packets)."""
+    bench = StageBench({"node": resampler.operator}, capacity=1_000)
+    for at_ms, packets in stretches:
+        time_ns = at_ms * 1_000_000
+        for packet in packets:
+            bench.feed(packet, timestamp_ns=time_ns)
+            time_ns += packet.duration_ns
+    bench.finish()
+    bench.run()
+    return [(packet.timestamp_ns, packet.payload.samples) for packet in bench.sink().packets]
+
+
+def blocks(samples, rate, size):
+    return [Audio(samples[at : at + size].copy(), rate) for at in range(0, len(samples), size)]
+
+
+@pytest.mark.parametrize("size", [37, 960, 20_000])
+@pytest.mark.parametrize("quality", sorted(RECIPES))
+def test_what_the_filter_holds_keeps_its_media_time(drive, quality, size):
+    outputs = timed(
+        drive(FastResample(quality=quality)), (500, blocks(noise(20_000), 48_000, size))
+    )
+    time_ns = 500_000_000
+    for at_ns, samples in outputs:
+        assert at_ns == pytest.approx(time_ns, abs=100)
+        time_ns += len(samples) * 62_500
+
+
+def test_a_jump_of_media_time_is_kept_to_the_sample(drive):
+    parts = (noise(9_600), noise(4_800))
+    outputs = timed(
+        drive(FastResample()),
+        *((1_000 * n, blocks(part, 48_000, 960)) for n, part in enumerate(parts)),
+    )
+    late = [(at_ns, samples) for at_ns, samples in outputs if at_ns >= 10**9]
+    assert late[0][0] == 10**9
+    assert sum(len(samples) for _, samples in outputs) == 4_800
+    assert sum(len(samples) for _, samples in late) == 1_600
+    early = outputs[: -len(late)]
+    assert early[-1][0] + len(early[-1][1]) * 62_500 == pytest.approx(200_000_000, abs=100)
 
 
 def test_audio_that_is_right_already_passes_unchanged(drive, make_packet):

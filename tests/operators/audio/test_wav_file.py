@@ -104,6 +104,17 @@ def test_the_file_appears_when_it_is_complete(tmp_path):
     writer.close()
 
 
+def test_two_writers_of_one_path_do_not_mix(tmp_path):
+    writers = [WavWriter(tmp_path / "a.wav") for _ in range(2)]
+    for value in (0.25, 0.5, 0.25, 0.5):
+        writers[value == 0.5].write(Audio(np.full(100, value, np.float32), 8_000))
+    for value, writer in zip((0.25, 0.5), writers, strict=True):
+        writer.close()
+        (block,) = read_blocks(tmp_path / "a.wav", block_ms=1_000)
+        assert np.array_equal(block.samples, np.full((200, 1), value, np.float32))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
 def test_an_interrupted_run_leaves_the_target_as_it_was(tmp_path):
     path = tmp_path / "out.wav"
     path.write_text("before")

@@ -45,6 +45,7 @@ def test_division_by_zero_says_what_was_divided(drive, zero):
     ("value", "message"),
     [
         ({"operation": "power", "operands": [1, 2]}, "unknown operation 'power'; known are add"),
+        ({"operation": ["add"], "operands": [1, 2]}, r"unknown operation \['add'\]; known are add"),
         ({"operation": "add", "operands": [1]}, "a list of two numbers"),
         ({"operation": "add"}, "a list of two numbers"),
         ({"operation": "add", "operands": [1, "2"]}, "must be numbers, got '2'"),

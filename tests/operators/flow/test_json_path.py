@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.flow.json_path import MISSING, look_up, parse_path, same_json
+from operators.flow.json_path import MISSING, is_number, look_up, parse_path, same_json
 
 VALUE = {"speech": {"words": [{"text": "one"}, {"text": "two"}]}, "none": None, "1": "key"}
 
@@ -61,6 +61,13 @@ def test_a_path_with_an_empty_part_or_without_end_is_refused(path):
 def test_equality_is_that_of_json(first, second, same):
     assert same_json(first, second) is same
     assert same_json(second, first) is same
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [(1, True), (1.5, True), (True, False), ("1", False), (None, False)]
+)
+def test_numbers_are_those_of_json(value, number):
+    assert is_number(value) is number
 
 
 @given(JSON)

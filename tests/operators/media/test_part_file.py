@@ -83,3 +83,15 @@ def test_a_missing_directory_is_said_at_once(tmp_path):
 def test_a_directory_is_no_file(tmp_path):
     with pytest.raises(MediaError, match="is a directory, not a file"):
         PartFile(tmp_path)
+
+
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(MediaError, match=r"pipe\.wav is no regular file"):
+        PartFile(tmp_path / "pipe.wav")
+    assert (tmp_path / "pipe.wav").is_fifo()
+
+
+def test_a_name_that_is_too_long_is_said_with_the_path(tmp_path):
+    with pytest.raises(MediaError, match=r"cannot write .*x\.wav: File name too long"):
+        PartFile(tmp_path / ("x" * 300 + ".wav"))

@@ -222,6 +222,15 @@ def test_a_missing_file(tmp_path):
         read(tmp_path / "nowhere.mp4")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("x" * 300, "cannot read .*: File name too long"), ("a\0b", "cannot be a path: .*null byte")],
+)
+def test_a_name_that_no_file_can_have(tmp_path, name, message):
+    with pytest.raises(MediaError, match=message):
+        read(tmp_path / name)
+
+
 def test_a_directory(tmp_path):
     with pytest.raises(MediaError, match="is a directory, not a media file"):
         read(tmp_path)

@@ -94,6 +94,11 @@ def test_quality_is_told_by_the_tolerance(offset_ms, quality, is_synced, sign):
     assert quality_of(round(offset_ms * 5_000), 100_000) in (quality, "excellent")
 
 
+def test_what_is_not_synchronized_is_never_perfect():
+    status = report_of(0, 0.9, sync_tolerance_ms=0.5)["sync_status"]
+    assert (status["quality"], status["is_synced"]) == ("acceptable", False)
+
+
 def test_the_tolerance_is_a_param_in_both_spellings():
     status = report_of(0, 30, sync_tolerance_ms=30)["sync_status"]
     assert (status["is_synced"], status["tolerance_ms"]) == (True, 30.0)

@@ -7,6 +7,7 @@ import pytest
 from engine.errors import MediaError, UsageError
 from engine.payloads import Audio, Video
 from operators.media import writing
+from operators.media.containers import CONTAINERS
 from operators.media.part_file import PartFile
 from operators.media.writing import MediaFileWriter, WriteOptions
 
@@ -379,6 +380,16 @@ def test_rate_channels_and_size_must_stay(tmp_path, media):
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.parametrize(("name", "channels"), [("a.mp3", 6), ("a.ogg", 3), ("a.flac", 16)])
+def test_channels_that_the_codec_has_not_are_said(tmp_path, name, channels):
+    writer = writer_of(tmp_path / name)
+    message = rf"cannot write .*{name}: .* does not encode audio of 48000 Hz × {channels} channels"
+    with pytest.raises(MediaError, match=message):
+        writer.write_audio(Audio(np.zeros((480, channels), np.float32), 48_000), 0)
+    writer.discard()
+    assert names_in(tmp_path) == []
+
+
 def test_nothing_is_visible_before_the_end(tmp_path, media):
     (tmp_path / "a.wav").write_bytes(b"old")
     writer = writer_of(tmp_path / "a.wav")
@@ -389,14 +400,16 @@ def test_nothing_is_visible_before_the_end(tmp_path, media):
     assert names_in(tmp_path) == ["a.wav"]
 
 
+@pytest.mark.parametrize("suffix", CONTAINERS)
 @pytest.mark.parametrize("samples", [None, np.zeros((0, 1), np.float32)], ids=["none", "empty"])
-def test_without_content_there_is_no_file(tmp_path, samples):
-    (tmp_path / "a.wav").write_bytes(b"old")
-    writer = writer_of(tmp_path / "a.wav")
+def test_without_content_there_is_no_file(tmp_path, samples, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"old")
+    writer = writer_of(path)
     if samples is not None:
         writer.write_audio(Audio(samples, 48_000), 0)
     assert writer.commit() is None
-    assert (tmp_path / "a.wav").read_bytes() == b"old"
+    assert path.read_bytes() == b"old"
 
 
 def test_a_full_disk_is_said_with_the_path(tmp_path, media, monkeypatch):

@@ -36,6 +36,27 @@ def test_sentences_come_whole(drive):
     ]
 
 
+class Counted(str):
+    """A string that counts how much of it, and of its parts, is copied."""
+
+    __slots__ = ()
+    copied = 0
+
+    def __getitem__(self, key):
+        part = Counted(super().__getitem__(key))
+        Counted.copied += len(part)
+        return part
+
+
+@pytest.mark.parametrize("end", [". ", END_MARKS[0], " "], ids=["sentence", "mark", "blank"])
+def test_a_long_text_is_not_copied_for_each_sentence(end):
+    collector = TextCollector(max_sentence_length=100)
+    collector._held = text = Counted(f"word{end}" * 5_000)
+    Counted.copied = 0
+    assert len(list(collector._collect())) > 200
+    assert 0 < Counted.copied < 4 * len(text)
+
+
 def test_a_sentence_leaves_as_soon_as_it_ends(drive):
     collector = drive(TextCollector())
     assert collector.feed(Text("Hello")) == []

@@ -49,6 +49,37 @@ def test_the_matrix_follows_the_height_where_nothing_is_said():
     assert (small.pixels[0, 0] // 10, large.pixels[0, 0] // 10) == (8, 6)
 
 
+NOTES = {"bt601": 6, "bt709": 1, "limited": 1, "full": 2}
+
+
+def noted(rgb, matrix, yuv_range, size=(16, 16), format_="yuv420p"):
+    """A frame of one colour that says how its YUV was made."""
+    yuv = converted(of_one_colour(rgb, *size), format_, matrix=matrix, yuv_range=yuv_range)
+    frame = to_frame(yuv)
+    frame.colorspace, frame.color_range = NOTES[matrix], NOTES[yuv_range]
+    return frame
+
+
+@pytest.mark.parametrize("format_", ["rgb24", "yuv420p", "nv12"])
+@pytest.mark.parametrize("made", ["yuv420p", "nv12"])
+@pytest.mark.parametrize("size", [(16, 16), (16, 720)])
+@pytest.mark.parametrize("yuv_range", ["limited", "full"])
+@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
+def test_a_payload_needs_no_note(matrix, yuv_range, size, made, format_):
+    frame = noted((200, 60, 30), matrix, yuv_range, size, made)
+    payload = Converter().payload(frame, format_, np.empty)
+    rgb = converted(payload, "rgb24").pixels
+    assert np.abs(rgb.astype(int) - (200, 60, 30)).max() <= 6  # rounded up to three times
+
+
+def test_each_frame_is_taken_by_its_own_note():
+    converter = Converter()
+    for matrix in ("bt709", "bt601", "bt709"):
+        frame = noted((200, 60, 30), matrix, "limited")
+        rgb = converter.payload(frame, "rgb24", np.empty).pixels
+        assert np.abs(rgb.astype(int) - (200, 60, 30)).max() <= 4
+
+
 def test_grey_has_the_full_range():
     white = converted(of_one_colour((255, 255, 255)), "yuv420p")
     assert white.pixels[0, 0] == 235

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from engine.errors import UsageError
-from engine.payloads import Text
+from engine.payloads import Text, Video
+from operators.video.convert import VideoFormat
 from operators.video.scale import VideoScale
 
 
@@ -34,6 +35,16 @@ def test_the_picture_stays(drive, bars, how):
     (out,) = drive(VideoScale(width=128, interpolation=how)).run([bars()])
     middles = out.pixels[40, 8::16]
     np.testing.assert_allclose(middles.astype(int), bars().pixels[0, 4::8].astype(int), atol=3)
+
+
+@pytest.mark.parametrize("format_", ["rgb24", "yuv420p", "nv12"])
+@pytest.mark.parametrize(("height", "wanted"), [(480, 720), (720, 480)])
+def test_colours_stay_where_a_size_means_another_matrix(drive, format_, height, wanted):
+    picture = Video(np.full((height, 64, 3), (200, 60, 30), np.uint8))
+    (frame,) = drive(VideoFormat(format=format_)).run([picture])
+    (scaled,) = drive(VideoScale(height=wanted)).run([frame])
+    (back,) = drive(VideoFormat(format="rgb24")).run([scaled])
+    assert np.abs(back.pixels.astype(int) - (200, 60, 30)).max() <= 6
 
 
 def test_a_frame_of_the_size_passes_unchanged(drive, bars, make_packet):

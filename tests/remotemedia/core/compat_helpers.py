@@ -6,9 +6,14 @@ from engine.config import Settings
 from engine.packet import lineage_key
 from engine.pipeline import Pipeline
 from remotemedia.cli.operator_modules import registry_with
-from tests.remotemedia.core.field import bare_nodes, speech_nodes, value_nodes
+from tests.remotemedia.core.field import (
+    bare_nodes,
+    shape_nodes,
+    speech_nodes,
+    value_nodes,
+)
 
-MODULES = (speech_nodes, value_nodes, bare_nodes)
+MODULES = (speech_nodes, value_nodes, bare_nodes, shape_nodes)
 SETTINGS = Settings(cleanup_grace_s=3.0)
 #: Longer than any session here takes, on a busy machine.
 PATIENCE_S = 60.0

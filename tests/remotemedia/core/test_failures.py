@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import NodeError
+from engine.errors import ManifestError, NodeError
 from engine.payloads import Json, Text
 from remotemedia.core._compat.registration import adopt
 from tests.remotemedia.core.compat_helpers import EXECUTORS, PATIENCE_S, chain, run
@@ -124,6 +124,31 @@ def test_an_interrupt_resets_a_node_that_can_be_reset():
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-def test_a_param_that_is_missing_is_the_nodes_error(executor):
-    with pytest.raises(NodeError, match=r"node 'n0' failed in initialize.*'windowSize'"):
-        run(chain("WindowNode", executor=executor), [Json(1)])
+@pytest.mark.parametrize(
+    ("node_type", "params", "words"),
+    [
+        ("WindowNode", {}, "'windowSize' is required and missing"),
+        ("ModelPathNode", {"dim": 1}, "'model_path' is required and missing"),
+        ("ModelPathNode", {}, "'model_path' and 'dim' are required and missing"),
+        ("ThresholdDataNode", {}, "'threshold' is required and missing"),
+    ],
+)
+def test_a_param_that_is_missing_is_found_before_anything_starts(
+    node_type, params, words, executor
+):
+    with pytest.raises(ManifestError) as caught:
+        chain((node_type, params), executor=executor).plan()
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.message, problem.node_id) == ("nodes[0].params", words, "n0")
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_who_takes_the_whole_stream_is_told_what_to_do(executor):
+    with pytest.raises(NodeError, match=r"'n0' failed .*WholeStreamNode.*one item per call"):
+        run(chain("WholeStreamNode", executor=executor), [Text("a")])
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_library_that_is_missing_is_said_in_the_nodes_own_words(executor):
+    with pytest.raises(NodeError, match=r"'n0' failed in initialize.*pip install torch"):
+        run(chain("NeedsLibraryNode", executor=executor), [Text("a")])

@@ -12,6 +12,7 @@ from engine.pipeline import Pipeline as EnginePipeline
 from remotemedia import builtin_registry
 from remotemedia.core.node import Node, NodeConfig, Pipeline, PipelineError, RuntimeData
 from tests.remotemedia.core.field.bare_nodes import RepeaterNode
+from tests.remotemedia.core.field.shape_nodes import StepTTSNode
 from tests.remotemedia.core.field.speech_nodes import ToneTTSNode
 from tests.remotemedia.core.field.value_nodes import RunningMeanNode, SentenceSplitNode, ShoutNode
 
@@ -75,6 +76,11 @@ def test_params_are_what_the_node_was_made_with():
     ]
     assert pipeline.node_count == 5
     assert pipeline.get_node("times").factor == 3
+
+
+def test_a_node_that_did_not_call_its_base_class_has_the_id_it_gave_itself():
+    node = StepTTSNode(voice="b", speed=2)  # without a config it makes itself up
+    assert nodes_of(Pipeline([node])) == [("tts_0", "StepTTSNode", {"speed": 2, "voice": "b"})]
 
 
 def test_capabilities_may_be_left_out():

@@ -192,6 +192,14 @@ def test_file():
         RuntimeData.text("a").get_file_path()
 
 
+def test_a_file_may_be_put_together_of_its_payload_alone():
+    data = RuntimeData(DataType.FILE, {"path": "/a/b.wav", "size": 9, "other": 1})
+    assert data.as_file().size == 9
+    assert new_payload(data) == File("/a/b.wav", size=9)
+    with pytest.raises(ValueError, match=r"RuntimeData\.file"):
+        RuntimeData(DataType.FILE, {"size": 9})
+
+
 @pytest.mark.parametrize(
     ("message", "facts"),
     [
