@@ -75,6 +75,7 @@ def compile_stage(
     sending = {edge.source_node for edge, _ in senders}
     for adapter in adapters.values():
         adapter.is_leaf = adapter.node_id in sending or adapter.node_id not in feeding
+        adapter.only_sends = adapter.node_id in sending and adapter.node_id not in feeding
         adapter.context.reserve = _reserve(adapter.node_id, senders)
     stage.assemble(
         list(adapters.values()),
@@ -104,7 +105,7 @@ def _connect_exit(
 ) -> Exit:
     outlet = adapter.outlets[edge.source_port]
     stamped = edge.target_port if outlet.port != edge.target_port else None
-    exit_ = Exit(stage, sender, stamped)
+    exit_ = Exit(stage, adapter, sender, stamped)
     outlet.connect(exit_)
     return exit_
 

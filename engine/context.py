@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from engine.stage import Stage
 
 
+#: Posted to an adapter: nothing more comes out of its node.
+COMPLETE = object()
+
+
 class NodeContext:
     """The context an operator sees, see `engine.operator.Context`."""
 
@@ -64,6 +68,9 @@ class NodeContext:
             self._adapter.take_posted(output)
         else:
             self._stage.post(self._adapter, output)
+
+    def complete(self) -> None:
+        self._stage.post(self._adapter, COMPLETE)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Callable[[], None]:
         return self._stage.call_later(self._adapter, round(delay_s * 1e9), callback)

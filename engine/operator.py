@@ -99,6 +99,13 @@ class Context(Protocol):
     def emit(self, output: Output) -> None:
         """Emit now, from a `call_later` callback. Lineage: the last input's."""
 
+    def complete(self) -> None:
+        """End this node's outputs, behind what it has handed out, though its inputs go on.
+
+        For what can never emit again, such as a join one of whose inputs has ended. What its inputs
+        bring from now on goes nowhere, edges that feed it are closed, and flush is not called.
+        """
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back after `delay_s` seconds of the stage's clock; call it on the stage's thread.
 

@@ -22,6 +22,7 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.context import COMPLETE
 from engine.errors import EdgeClosedError, RemoteMediaError
 from engine.observe.statistics import StageStatistics
 from engine.packet import Group
@@ -228,8 +229,18 @@ class Stage:
         """Ring the doorbells for what was sent and released."""
         for exit_ in self._exits:
             exit_.sender.flush()
+            if exit_.sender.closed and not exit_.left:
+                exit_.left = True
+                self._note_left(exit_.adapter)
         for entry in self._entries:
             entry.receiver.flush()
+
+    def _note_left(self, adapter: OperatorAdapter) -> None:
+        """End a node whose outputs nobody takes any more, and so what only feeds it."""
+        if adapter.only_sends and all(
+            exit_.left for exit_ in self._exits if exit_.adapter is adapter
+        ):
+            self.post(adapter, COMPLETE)
 
     def next_due_ns(self) -> int | None:
         """When the next timer is due, on the host's clock; None while the stage's stands still."""
@@ -443,6 +454,13 @@ class Stage:
         self._leaves_open -= 1
         if not self._leaves_open:
             self._taking = ()
+
+    def close_inputs_of(self, adapter: OperatorAdapter) -> None:
+        """Close the edges that feed an adapter that takes nothing more."""
+        for entry in self._entries:
+            if entry.adapter is adapter and not entry.ended:
+                entry.ended = True
+                entry.receiver.close()
 
     def post(self, adapter: OperatorAdapter, output: Any) -> None:
         """Hand an adapter an output from outside a turn; any thread."""

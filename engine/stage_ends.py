@@ -44,19 +44,39 @@ class Ticket:
 class Exit:
     """The stage's side of an out edge: sends at once while there is a credit, queues on refusal."""
 
-    __slots__ = ("_port", "_stage", "completed", "dropped", "on_next", "queue", "sender")
+    __slots__ = (
+        "_port",
+        "_stage",
+        "adapter",
+        "completed",
+        "dropped",
+        "left",
+        "on_next",
+        "queue",
+        "sender",
+    )
 
-    def __init__(self, stage: Stage, sender: EdgeSender, stamped_port: str | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        adapter: OperatorAdapter,
+        sender: EdgeSender,
+        stamped_port: str | None = None,
+    ) -> None:
         """Stand before an out edge.
 
         Args:
             stage: the stage it is an exit of.
+            adapter: whose outputs leave here.
             sender: the edge's sending end.
             stamped_port: the receiving node's input port, where packets come stamped with another.
         """
         self._stage = stage
         self._port = stamped_port
+        self.adapter = adapter
         self.sender = sender
+        #: Whether it is known that nobody takes what leaves here any more.
+        self.left = False
         self.queue: deque[tuple[Packet, Ticket]] = deque()
         self.completed = False
         self.dropped = 0

@@ -31,6 +31,7 @@ NODE_TYPES: Final = {
     "ScanNode": "operators.flow.scan:Scan",
     "SelectNode": "operators.flow.selection:Select",
     "ThrottleNode": "operators.flow.throttle:Throttle",
+    "TimeJoinNode": "operators.flow.time_join:TimeJoin",
     "TimeoutNode": "operators.flow.timeout:Timeout",
     "WindowNode": "operators.flow.window:Window",
     "WithLatestFromNode": "operators.flow.with_latest_from:WithLatestFrom",

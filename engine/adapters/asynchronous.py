@@ -30,6 +30,8 @@ class AsyncAdapter(OperatorAdapter):
 
     def _take(self, packet: Packet | Mapping[str, Packet]) -> None:
         """Open a call; it starts as soon as fewer than `concurrency` run."""
+        if self._flushing:
+            return
         self._received += 1 if isinstance(packet, Packet) else len(packet)
         call = self._open_call(packet)
         if len(self.calls) <= self.concurrency:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.adapters.calls import Call
 from engine.adapters.emission import Emitter
-from engine.context import NodeContext
+from engine.context import COMPLETE, NodeContext
 from engine.errors import UsageError
 from engine.observe.statistics import NodeStatistics
 from engine.outlet import PortInlet
@@ -53,6 +53,7 @@ class OperatorAdapter(Emitter):
         "concurrency",
         "initialized",
         "is_leaf",
+        "only_sends",
     )
 
     def __init__(
@@ -74,6 +75,8 @@ class OperatorAdapter(Emitter):
         self.chooses = cls.chooses
         self.completed = False
         self.is_leaf = False
+        #: Whether all its outputs leave the stage; none feeds another node in it.
+        self.only_sends = False
         self.initialized = False
         self._joins = cls.joins
         #: Input port → outlets and edges that feed it and have not ended.
@@ -139,8 +142,22 @@ class OperatorAdapter(Emitter):
 
     def take_posted(self, output: Any) -> None:
         """Emit what came from outside process and flush; too late once the node has completed."""
-        if not self.completed:
+        if self.completed:
+            return
+        if output is COMPLETE:
+            self.leave()
+        else:
             self.emit(output)
+
+    def leave(self) -> None:
+        """Complete before the inputs have ended, behind what is under way, and without a flush.
+
+        What the inputs bring from now on goes nowhere.
+        """
+        if not self._flushing:
+            self._flushing = True
+            self._stage.close_inputs_of(self)
+            self._complete_if_flushed()
 
     def run_timer(self, callback: Callable[[], None]) -> None:
         """Run what the operator asked to be called later."""
@@ -205,7 +222,9 @@ class OperatorAdapter(Emitter):
             self._raised(error, "input_ended")
 
     def run_flush(self) -> None:
-        """Flush the operator, then complete its outlets."""
+        """Flush the operator, then complete its outlets; once, and not if it has left."""
+        if self._flushing:
+            return
         self._flushing = True
         started = self._clock()
         try:

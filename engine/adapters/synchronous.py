@@ -38,6 +38,11 @@ class SyncAdapter(OperatorAdapter):
         #: its end.
         self._backlog: deque[tuple[Packet | Mapping[str, Packet] | str, Ticket]] = deque()
 
+    def leave(self) -> None:
+        """See `OperatorAdapter.leave`."""
+        self._process = _nothing  # so that the common case need not ask whether it has left
+        super().leave()
+
     def on_next(self, packet: Packet) -> None:
         """Take one packet; never raises."""
         if self._open is not None or self._joins:
@@ -131,3 +136,7 @@ class SyncAdapter(OperatorAdapter):
         backlog, self._backlog = self._backlog, deque()
         for _, ticket in backlog:
             ticket.settle_one()
+
+
+def _nothing(packet: Any, ctx: Any) -> None:
+    """What a node does with its input once it has left."""

@@ -60,6 +60,10 @@ class EdgeSender(Protocol):
         False counts as a refusal: on_credit will be called.
         """
 
+    @property
+    def closed(self) -> bool:
+        """Whether the consumer has left: what is sent goes nowhere."""
+
     def try_send(self, item: Item) -> bool:
         """Send, taking a credit. False: there is none, or no room; nothing happened. Never blocks.
 

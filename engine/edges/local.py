@@ -59,6 +59,10 @@ class LocalEdge:
         self._refused += 1
         return False
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def try_send(self, item: Item) -> bool:
         if self._closed or self._finished:
             self._dropped += 1

@@ -135,6 +135,10 @@ class OverflowSender:
         self._refuse()
         return False
 
+    @property
+    def closed(self) -> bool:
+        return self._inner.closed
+
     def try_send(self, item: Item) -> bool:
         if self._error is not None:
             raise self._error

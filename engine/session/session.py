@@ -424,6 +424,8 @@ class Session:
                     await self._wait_changed()
                     if laid:
                         ingress.lay(item)
+        if ingress.sender.closed:
+            await asyncio.sleep(0)  # nothing else would let the loop go on, and the session end
         return item.origin.sequence
 
     def _send_nowait(self, ingress: Ingress, item: Item) -> bool:
@@ -449,7 +451,8 @@ class Session:
                 for item in inputs:
                     ingress, packet = self._stamp(item)
                     # The common case of _send: no coroutine, and no call of ours, per packet.
-                    if not state.accepts_input or not ingress.try_send(packet):
+                    sender = ingress.sender
+                    if not state.accepts_input or sender.closed or not ingress.try_send(packet):
                         await self._send(ingress, packet)
                     elif not self._flush_scheduled:
                         self._schedule_flush()

@@ -21,7 +21,8 @@ class CombineLatest(Operator):
     """Emits for each packet, once every port has brought one, the latest packets of all ports.
 
     The output is `{port: value}` as JSON, or what `combine` returns. It descends from the packet
-    that caused it. A port that has ended keeps its latest packet. Control messages pass on.
+    that caused it. A port that has ended keeps its latest packet; where one has ended and there is
+    none, the node ends. Control messages pass on.
     """
 
     node_type = "CombineLatestNode"
@@ -38,6 +39,7 @@ class CombineLatest(Operator):
         super().__init__(**params)
         self._combination = Combination(self.params)
         self._latest: dict[str, Packet] = {}
+        self._ended: set[str] = set()
 
     @classmethod
     def ports(cls, params: Params) -> Ports:
@@ -61,5 +63,15 @@ class CombineLatest(Operator):
                 outputs.append(output)
         return outputs
 
+    def input_ended(self, port: str, ctx: Context) -> None:
+        self._ended.add(port)
+        self._leave_if_in_vain(ctx)
+
     def reset(self, ctx: Context) -> None:
         self._latest = {}
+        self._leave_if_in_vain(ctx)
+
+    def _leave_if_in_vain(self, ctx: Context) -> None:
+        """End where a port will never bring the packet that is missing."""
+        if self._ended - self._latest.keys():
+            ctx.complete()

@@ -23,7 +23,8 @@ class WithLatestFrom(Operator):
 
     A packet of the first port that comes before each of the others has brought one is dropped.
     The output is `{port: value}` as JSON, or what `combine` returns, and descends from the first
-    port's packet. A port that has ended keeps its latest packet. Control messages pass on.
+    port's packet. A port that has ended keeps its latest packet; where the first one has ended, or
+    another and there is none, the node ends. Control messages pass on.
     """
 
     node_type = "WithLatestFromNode"
@@ -40,6 +41,7 @@ class WithLatestFrom(Operator):
         super().__init__(**params)
         self._combination = Combination(self.params)
         self._latest: dict[str, Packet] = {}
+        self._ended: set[str] = set()
 
     @classmethod
     def ports(cls, params: Params) -> Ports:
@@ -66,5 +68,15 @@ class WithLatestFrom(Operator):
                 outputs.append(output)
         return outputs
 
+    def input_ended(self, port: str, ctx: Context) -> None:
+        self._ended.add(port)
+        self._leave_if_in_vain(ctx)
+
     def reset(self, ctx: Context) -> None:
         self._latest = {}
+        self._leave_if_in_vain(ctx)
+
+    def _leave_if_in_vain(self, ctx: Context) -> None:
+        """End where a port will never bring the packet that is missing; the first always does."""
+        if self._ended - self._latest.keys():
+            ctx.complete()

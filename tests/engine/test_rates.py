@@ -11,15 +11,20 @@ from engine.prepare import check
 from engine.registry import Registry
 
 
-class Even(Operator):
+class Handing(Operator):
+    def process(self, packet, ctx):
+        return packet
+
+
+class Even(Handing):
     rate = "one_to_one"
 
 
-class Uneven(Operator):
+class Uneven(Handing):
     pass
 
 
-class Pair(Operator):
+class Pair(Handing):
     inputs = ("a", "b")
     chooses = True
 

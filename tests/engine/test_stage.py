@@ -1154,12 +1154,11 @@ def test_a_generator_that_raises_when_it_is_closed_stops_nothing(caplog):
     assert "in finally" in caplog.text
 
 
-def test_a_consumer_that_leaves_lets_the_producer_run_to_its_end():
+def test_a_consumer_that_leaves_ends_what_only_feeds_it():
     bench = StageBench({"a": repeat(100, "generator")}, capacity=2)
     sink = bench.sink()
     sink.withholding = True
-    bench.feed(*texts(3))
-    bench.finish()
+    bench.feed(*texts(30))  # and no end
     bench.run()
     assert len(sink.packets) == 2
     sink.edge.close()
@@ -1167,7 +1166,22 @@ def test_a_consumer_that_leaves_lets_the_producer_run_to_its_end():
     assert bench.stage.done
     assert bench.stage.error is None
     assert bench.settled
-    assert sink.edge.statistics().dropped == 298
+    assert sink.edge.statistics().dropped < 3_000
+
+
+def test_a_consumer_that_leaves_ends_nothing_that_others_take():
+    bench = StageBench(
+        {"a": operator(), "b": operator(), "c": operator()}, links=[("a", "b"), ("a", "c")]
+    )
+    bench.sink("b").edge.close()
+    bench.feed(*texts(3))
+    bench.run()
+    bench.feed(*texts(2))
+    bench.finish()
+    bench.run()
+    assert len(bench.sink("c").packets) == 5
+    assert bench.stage.done
+    assert bench.settled
 
 
 # ----------------------------------------------------------------------------- statistics

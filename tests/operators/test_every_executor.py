@@ -129,6 +129,7 @@ CASES = {
     "ThrottleNode": ({"timeS": 600, "keep": "latest"}, lambda: _tone(8_000, blocks=5)),
     "TimeoutNode": ({"timeS": 600, "onTimeout": "emit"}, lambda: _tone(8_000, blocks=5)),
     "WindowNode": ({"count": 2, "accumulator": "max"}, lambda: [Json(n) for n in (3, 1, 2)]),
+    "TimeJoinNode": ({}, lambda: _pairs(5)),
     "WithLatestFromNode": ({}, lambda: _pairs(5)),
     "ZipNode": ({"skewMax": 2}, lambda: _pairs(5)),
     "AudioBufferAccumulatorNode": ({"minUtteranceDurationMs": 100}, _marked_speech),

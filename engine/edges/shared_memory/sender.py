@@ -104,6 +104,10 @@ class SharedMemorySender:
         self._ask()
         return False
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def try_send(self, item: Item) -> bool:
         if self._closed or self._finished:
             self._counts.dropped += 1

@@ -226,7 +226,7 @@ def test_a_group_whose_time_is_up_waits_for_a_slow_reader_once():
         ({"count": 2, "time_s": 1, "skip": 2}, "skip counts packets"),
         ({"count": 1_000, "skip": 1}, "raise skip to at least 16"),
         ({"count": 2, "combine": "joined"}, "package.module:function"),
-        ({"count": 2, "colour": 3}, "colour: "),
+        ({"count": 2, "colour": 3}, "there is no param .colour."),
     ],
 )
 def test_bad_params_are_explained(params, message):

@@ -130,3 +130,25 @@ def test_a_payload_without_a_json_value_is_explained():
     feed(bench, "b", "x")
     with pytest.raises(NodeError, match=r"port 'a' brought audio.*param combine"):
         raise bench.stage.error
+
+
+def test_it_ends_when_a_port_has_ended_that_brought_nothing():
+    bench = fan_in_bench(CombineLatest())
+    bench.feed(Text("a"), at="node.a")
+    bench.finish("node.b")
+    bench.run()
+    assert bench.sink().ended
+    bench.feed(Text("a"), at="node.a")
+    bench.run()
+    assert (bench.values, bench.settled) == ([], True)
+
+
+def test_an_interrupt_that_takes_an_ended_ports_packet_ends_it():
+    bench = fan_in_bench(CombineLatest())
+    bench.feed(Text("b"), at="node.b")
+    bench.finish("node.b")
+    bench.run()
+    assert not bench.sink().ended
+    bench.interrupt()
+    bench.run()
+    assert bench.sink().ended

@@ -125,3 +125,24 @@ def test_a_payload_without_a_json_value_is_explained():
     feed(bench, "a", block(1))
     with pytest.raises(NodeError, match=r"port 'a' brought audio.*param combine"):
         raise bench.stage.error
+
+
+@pytest.mark.parametrize("port", ["a", "b"])
+def test_it_ends_when_nothing_can_come_any_more(port):
+    bench = fan_in_bench(WithLatestFrom())
+    bench.finish(f"node.{port}")
+    bench.run()
+    assert bench.sink().ended
+    bench.feed(Text("x"), at=f"node.{'ab'.replace(port, '')}")
+    bench.run()
+    assert (bench.values, bench.settled) == ([], True)
+
+
+def test_another_port_may_end_once_it_has_brought_something():
+    bench = fan_in_bench(WithLatestFrom())
+    bench.feed(Text("b"), at="node.b")
+    bench.finish("node.b")
+    bench.run()
+    bench.feed(Text("a"), at="node.a")
+    bench.run()
+    assert bench.values == [{"a": "a", "b": "b"}]
