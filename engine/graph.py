@@ -34,6 +34,14 @@ EXECUTORS = ("local", "process")
 #: What a full link does where nobody says anything else.
 DEFAULT_OVERFLOW = BLOCK
 
+#: How a sentence about an unknown type begins.
+UNKNOWN_TYPE = "there is no node type"
+#: How Python says what a connection's field says.
+_IN_PYTHON = {
+    "from": " (in Python: .taking('port') on what follows)",
+    "to": " (in Python: .into('port') on what comes before)",
+}
+
 #: More errors than this are not looked for, and more warnings are not told.
 ERRORS_MAX = 100
 WARNINGS_MAX = 100
@@ -325,7 +333,7 @@ class _Builder:
             return None
         if spec is None:
             hint = self._suggestion(node.node_type, self._registry, "node types")
-            self._error(path, f"there is no node type {node.node_type!r}{hint}", node.id)
+            self._error(path, f"{UNKNOWN_TYPE} {node.node_type!r}{hint}", node.id)
         elif spec.cls.process is Operator.process and not hasattr(spec.cls, "stage_adapter"):
             self._error(path, f"{spec.cls.__name__} defines no process(packet, ctx)", node.id)
             return None
@@ -422,7 +430,8 @@ class _Builder:
         if end.port is not None and ports and (near := nearest(end.port, ports)):
             choice = f"did you mean {near!r}? {choice}"
         if end.port is None and ports:
-            text = f"{end.node!r} has several {noun} ports: say which by {end.side}_port; {choice}"
+            how = f"{end.side}_port{_IN_PYTHON[end.side]}"
+            text = f"{end.node!r} has several {noun} ports: say which by {how}; {choice}"
         elif end.port is None:
             text = f"{end.node!r} cannot be connected here: {choice}"
         else:
@@ -483,7 +492,8 @@ class _Builder:
             unfed = [port for port in node.ports.inputs if port not in fed.get(node.id, ())]
             if node.id in fed and unfed:
                 ports = ", ".join(map(repr, unfed))
-                self._warn(f"nodes[{node.index}]", f"nothing feeds its input {ports}", node.id)
+                text = f"nothing feeds the input {ports} of {node.id!r}; connect something to it"
+                self._warn(f"nodes[{node.index}]", text, node.id)
 
     def _sound(self, order: Sequence[str]) -> Graph:
         sound = {node.id for node in self._nodes}

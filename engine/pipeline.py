@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.composition.document import flow_of_manifest, sections_of
@@ -23,7 +24,7 @@ from engine.session.session import Session
 from engine.session.streaming import PipelineStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.executors.contract import Progress
     from engine.manifest.load import Source
@@ -161,6 +162,23 @@ class Pipeline:
         flow = self._own_flow().on(executor, timeout_ms=timeout_ms)
         return self._with_flow(flow, None)
 
+    def into(
+        self,
+        port: str | None = None,
+        *,
+        capacity: int | None = None,
+        overflow: str | None = None,
+        max_age_ms: int | None = None,
+    ) -> Flow:
+        """Say, as part of another pipeline, how its outputs go on; see `Composable.into`."""
+        return self.as_flow().into(
+            port, capacity=capacity, overflow=overflow, max_age_ms=max_age_ms
+        )
+
+    def taking(self, port: str) -> Flow:
+        """Be fed by this output port, as part of another pipeline; see `Composable.taking`."""
+        return self.as_flow().taking(port)
+
     def as_flow(self) -> Flow:
         """It as part of another pipeline, its nodes' ids behind its name."""
         return self._own_flow().embedded(self.name)
@@ -282,6 +300,8 @@ class Pipeline:
         Raises:
             RemoteMediaError: the pipeline cannot run, or it failed.
         """
+        if not isinstance(inputs, list | tuple | AsyncIterable):
+            return list(self.stream(inputs))  # it may block, so Ctrl-C must reach this thread
         if not _in_running_loop():
             return asyncio.run(self.arun(inputs))
         with LoopThread("remotemedia-run") as thread:
@@ -320,7 +340,9 @@ class Pipeline:
     def _entries(self) -> list[dict[str, Any]]:
         if self._manifest is None and not self._flow.nodes:
             return []
-        nodes: list[dict[str, Any]] = self._document(portable=False)["nodes"]
+        if self._manifest is not None:
+            return list(self._manifest["nodes"])
+        nodes: list[dict[str, Any]] = sections_of(self._flow, portable=False)["nodes"]
         return nodes
 
     def _document(self, *, portable: bool) -> dict[str, Any]:

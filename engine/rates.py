@@ -49,8 +49,12 @@ class _Branches:
         self._order = graph.order
         bits = {node: 1 << place for place, node in enumerate(graph.order)}
         nodes = {node.id: node for node in graph.nodes}
+        #: Nodes that a link leads to which may drop packets: they do not get one for one.
+        self._short = {item.link.target_node for item in graph.connections if item.may_drop}
         self._uneven = sum(
-            bits[node] for node in graph.order if nodes[node].spec.cls.rate != "one_to_one"
+            bits[node]
+            for node in graph.order
+            if nodes[node].spec.cls.rate != "one_to_one" or node in self._short
         )
         #: Links that lead to a node.
         self._into: dict[str, list[Link]] = {node: [] for node in graph.order}
@@ -77,6 +81,12 @@ class _Branches:
 
     def problem_of(self, node: GraphNode) -> Problem | None:
         """What is wrong with the branches that lead to a node, if anything."""
+        if node.id in self._short:
+            text = (
+                "waits for its inputs to keep step, and a link to it may drop packets; choose"
+                " another policy for one of them"
+            )
+            return Problem(f"nodes[{node.index}].params", text, "error", node.id)
         feeders: dict[str, list[str]] = {}
         for link in self._into.get(node.id, ()):
             feeders.setdefault(link.target_port, []).append(link.source_node)
@@ -100,8 +110,9 @@ def _problem(node: GraphNode, port: str, other: str, breaking: str) -> Problem:
     return Problem(
         f"nodes[{node.index}].params",
         f"waits for its inputs to keep step, and would wait for ever: {breaking!r}, on the way to"
-        f" {port!r}, may drop packets or add some, while {other!r} gets them all; choose another"
-        f' policy, or declare rate = "one_to_one" if {breaking!r} always emits one for one',
+        f" {port!r}, or a link to it, may drop packets or add some, while {other!r} gets them all;"
+        f' choose another policy, or declare rate = "one_to_one" if {breaking!r} always emits one'
+        " for one",
         "error",
         node.id,
     )

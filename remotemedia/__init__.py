@@ -38,7 +38,7 @@ from engine.operator import (  # noqa: E402
     Params,
     Ports,
 )
-from engine.packet import Packet, Source  # noqa: E402
+from engine.packet import FLAG_GAP, Members, Packet, Source  # noqa: E402
 from engine.payloads import (  # noqa: E402
     Audio,
     BatchHint,
@@ -70,6 +70,7 @@ listen()
 preloads.add(__name__)
 
 __all__ = [
+    "FLAG_GAP",
     "Audio",
     "BatchHint",
     "Binary",
@@ -88,6 +89,7 @@ __all__ = [
     "Json",
     "ManifestError",
     "MediaError",
+    "Members",
     "NodeError",
     "Operator",
     "Output",

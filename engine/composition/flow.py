@@ -339,7 +339,9 @@ def flow_of(value: Any) -> Flow:
         from engine.reactive.function import rx  # most pipelines have no reactivex operator
 
         return rx(value).flow()
-    hint = "an instance: add parentheses" if isinstance(value, type) else "an Operator"
+    hint = "an Operator"
+    if isinstance(value, type):
+        hint = "an instance (add parentheses)"
     if hasattr(type(value), STANDS_FOR):
         hint = "no instance of an older node class (a manifest names its type), but an Operator"
     raise UsageError(

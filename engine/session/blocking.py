@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from engine.session.inputs import Input
     from engine.session.session import Session
 
+#: A generator that blocks is waited for so long before it is left to itself.
+INPUTS_CLOSE_S = 1.0
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -288,7 +291,11 @@ class BlockingSession:
         An iterable is iterated over in a thread of its own, so that what blocks in it (a
         microphone, a prompt) holds nothing up.
         """
-        pulled = inputs if isinstance(inputs, AsyncIterable) else _pull(checked_inputs(inputs))
+        puller: _Puller | None = None
+        pulled = inputs
+        if not isinstance(inputs, AsyncIterable):
+            puller = _Puller(checked_inputs(inputs))
+            pulled = puller.items()
         stream = aiter(self._session.stream(pulled))
         try:
             while (packet := self._thread.call(_next_of, stream)) is not None:
@@ -298,6 +305,8 @@ class BlockingSession:
         finally:
             if self._thread.is_running:  # else the session was closed, and the stream with it
                 self._thread.complete(_close, stream)
+            if puller is not None:
+                puller.join()
 
     def cancel(self) -> None:
         """End at once: drop what is queued; see `Session.cancel`."""
@@ -345,39 +354,51 @@ class _InputsRaised(Exception):
         self.error = error
 
 
-async def _pull(inputs: Iterable[T]) -> AsyncIterator[T]:
-    """The items of an iterable, each asked for in one thread beside the loop.
+class _Puller:
+    """Asks an iterable for its items, each in one thread beside the loop, and closes it.
 
     A daemon thread of its own, since a pool's would be waited for at the end although it may block
     in the iterable for ever.
     """
-    requests: SimpleQueue[Future[Any] | None] = SimpleQueue()
-    threading.Thread(
-        target=_serve_items, args=(inputs, requests), name="remotemedia-inputs", daemon=True
-    ).start()
-    try:
-        while True:
-            request: Future[Any] = Future()
-            requests.put(request)
-            item = await asyncio.wrap_future(request)
-            if item is _END:
-                return
-            if type(item) is _InputsRaised:
-                raise item
-            yield item
-    finally:
-        requests.put(None)
 
+    def __init__(self, inputs: Iterable[Any]) -> None:
+        self._inputs = inputs
+        self._requests: SimpleQueue[Future[Any] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="remotemedia-inputs", daemon=True)
 
-def _serve_items(inputs: Iterable[Any], requests: SimpleQueue[Future[Any] | None]) -> None:
-    iterator: Iterator[Any] | None = None
-    while (request := requests.get()) is not None:
-        if not request.set_running_or_notify_cancel():
-            continue
+    async def items(self) -> AsyncIterator[Any]:
+        """The items, as long as somebody asks."""
+        self._thread.start()
         try:
-            if iterator is None:
-                iterator = iter(inputs)
-            item = next(iterator, _END)
-        except BaseException as error:  # noqa: BLE001 - raised again by `stream`
-            item = _InputsRaised(error)
-        request.set_result(item)
+            while True:
+                request: Future[Any] = Future()
+                self._requests.put(request)
+                item = await asyncio.wrap_future(request)
+                if item is _END:
+                    return
+                if type(item) is _InputsRaised:
+                    raise item
+                yield item
+        finally:
+            self._requests.put(None)
+
+    def join(self) -> None:
+        """Give what the iterable does at its end (release a microphone) a moment's time."""
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(INPUTS_CLOSE_S)
+
+    def _serve(self) -> None:
+        iterator: Iterator[Any] | None = None
+        while (request := self._requests.get()) is not None:
+            if not request.set_running_or_notify_cancel():
+                continue
+            try:
+                if iterator is None:
+                    iterator = iter(self._inputs)
+                item = next(iterator, _END)
+            except BaseException as error:  # noqa: BLE001 - raised again by `stream`
+                item = _InputsRaised(error)
+            request.set_result(item)
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()

@@ -218,11 +218,15 @@ def load_main(path: str) -> ModuleType:
     try:
         loader.exec_module(module)
     except Exception as error:
-        raise StartupError(
-            'keep what starts something under `if __name__ == "__main__":`, since a worker imports'
-            f" the script: importing {path!r} there raised {type(error).__name__}: {error}",
-            path=path,
-        ) from error
+        guard = 'keep what starts something under `if __name__ == "__main__":`'
+        if isinstance(error, RemoteMediaError):  # it began to run a pipeline of its own
+            text = f"{guard}: a worker imports the script {path!r}, and must not run it"
+        else:
+            text = (
+                f"a worker cannot import the script {path!r}: {type(error).__name__}: {error};"
+                f" {guard}"
+            )
+        raise StartupError(text, path=path) from error
     return module
 
 

@@ -17,6 +17,7 @@ from rich.console import Console as RichConsole
 from rich.text import Text as RichText
 
 from engine.errors import ManifestError, RemoteMediaError
+from engine.graph import UNKNOWN_TYPE
 from remotemedia.cli.exits import exit_code_of
 from remotemedia.cli.stdout import ReaderGoneError
 
@@ -102,6 +103,8 @@ class Console:
                     problem.message,
                 )
             )
+        if any(problem.message.startswith(UNKNOWN_TYPE) for problem in faults):
+            self.note("node types of your own are made known by --operators MODULE or FILE.py")
 
     def _last_lines(self, error: RemoteMediaError) -> None:
         lines = error.context.get("last_lines") or []

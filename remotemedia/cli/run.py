@@ -118,6 +118,11 @@ class _Request:
         inputs = files or self._wrapped(document.input_data, plan)
         if files and document.input_data is not None:
             console.note("the manifest's input_data is not used: --input feeds the pipeline")
+        if not inputs:
+            nodes = (node for stage in plan.stages for node in stage.nodes)
+            unfed = [node.id for node in nodes if node.id in plan.ingress and node.inputs]
+            if unfed:
+                console.note(f"without --input, {', '.join(unfed)} gets nothing")
         return asyncio.run(Runner(plan, inputs, sinks, console, results, as_json=as_json).run())
 
     def _wrapped(self, input_data: object, plan: Plan) -> list[WrappedInput]:

@@ -218,7 +218,7 @@ class TestConnections:
         (problem,) = problems
         assert (problem.severity, str(problem)) == (
             "warning",
-            "nodes[1]: nothing feeds its input 'audio_input'",
+            "nodes[1]: nothing feeds the input 'audio_input' of 'a'; connect something to it",
         )
 
     def test_the_only_port_need_not_be_named(self):
@@ -271,7 +271,7 @@ class TestConnections:
             return build_graph(load_manifest(document), registry)
 
         built, (problem,) = graph(["left", "right"], "right")
-        assert problem.message == "nothing feeds its input 'left'"
+        assert problem.message == "nothing feeds the input 'left' of 'b'; connect something to it"
         assert [node.ports.inputs for node in built.nodes] == [("x",), ("left", "right")]
         _, (problem,) = graph(["left", "right"], "rigth")
         assert "did you mean 'right'?" in problem.message

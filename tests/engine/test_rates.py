@@ -37,14 +37,17 @@ class Pair(Handing):
 
 
 def problems_of(nodes, *links, **params):
-    """The errors of a plan of nodes (id → class) and links "a>b", or "a>pair.port"."""
+    """The errors of a plan of nodes (id → class) and links "a>b", "a>pair.port", "a>b latest"."""
     registry = Registry()
     for cls in (Even, Uneven, Pair):
         registry.register(cls)
     connections = []
     for link in links:
         source, target = link.split(">")
+        target, _, overflow = target.partition(" ")
         connections.append({"from": source, "to": target})
+        if overflow:
+            connections[-1]["overflow"] = overflow
     described = [
         {"id": node, "node_type": cls.__name__, "params": params if cls is Pair else {}}
         for node, cls in nodes.items()
@@ -67,6 +70,16 @@ def test_an_uneven_branch_beside_another_of_the_same_source_is_refused():
     assert "would wait for ever: 'detect', on the way to 'a'" in problem.message
     assert "'b' gets them all; choose another policy" in problem.message
     assert problems_of(nodes, *links, waits=False) == []
+
+
+@pytest.mark.parametrize("where", ["source>even", "even>pair.a"])
+def test_a_link_that_may_drop_breaks_the_step_too(where):
+    nodes = {"source": Even, "even": Even, "pair": Pair}
+    links = ["source>even", "even>pair.a", "source>pair.b"]
+    assert problems_of(nodes, *links) == []
+    links = [f"{link} latest" if link == where else link for link in links]
+    (problem,) = problems_of(nodes, *links)
+    assert "may drop packets" in problem.message
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,9 @@ def test_ten_faults_are_ten_problems(invoke, place, command):
     result = invoke(command, place.write("ten.json", TEN_FAULTS))
     assert result.exit_code == ASKED_WRONGLY
     assert result.stdout == ""
-    first, *lines = result.stderr.splitlines()
+    first, *lines, hint = result.stderr.splitlines()
     assert first == "error: 10 problems in the manifest"
+    assert "--operators" in hint
     assert [line.split()[0].removesuffix(":") for line in lines] == PATHS
     assert "did you mean 'PassThrough'?" in lines[3]
     assert "(node 'range')" in lines[4]
@@ -414,3 +415,16 @@ def test_a_fault_of_ours_is_told_as_one(invoke, place, monkeypatch):
     assert json_lines(result.stdout)[0]["error"]["code"] == "internal"
     debug = CliRunner().invoke(app, ["run", str(path), "--debug"])
     assert "Traceback" in debug.stderr
+
+
+def test_an_unknown_type_says_how_types_of_ones_own_are_made_known(invoke, place):
+    document = {
+        "version": "v1",
+        "metadata": {"name": "x"},
+        "nodes": [{"id": "a", "node_type": "MyOwnNode"}],
+        "connections": [],
+    }
+    place.write("own.json", json.dumps(document))
+    result = invoke("validate", "own.json")
+    assert result.exit_code == ASKED_WRONGLY
+    assert "made known by --operators MODULE or FILE.py" in result.stderr

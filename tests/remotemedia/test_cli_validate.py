@@ -106,7 +106,8 @@ def test_operators_that_only_register_themselves(invoke, place, monkeypatch):
         "from remotemedia import Operator, register_node\n"
         "def make():\n"
         "    @register_node('MadeNode')\n"
-        "    class Made(Operator): pass\n"
+        "    class Made(Operator):\n"
+        "        def process(self, packet, ctx): return packet\n"
         "    Made.__module__, Made.__qualname__ = __name__, 'Made'\n"
         "make()\n",
     )

@@ -160,7 +160,7 @@ def test_several_nodes_cannot_have_one_name():
 
 @pytest.mark.parametrize(
     ("step", "words"),
-    [(A, "an instance: add parentheses"), (3, "an Operator"), (Json(1), "an Operator")],
+    [(A, r"an instance \(add parentheses\)"), (3, "an Operator"), (Json(1), "an Operator")],
 )
 def test_what_cannot_stand_in_a_pipeline_is_refused_on_either_side(step, words):
     for compose in (lambda: A() | step, lambda: A() & step, lambda: step | A()):
@@ -258,3 +258,12 @@ def test_a_flow_is_no_pipeline_and_says_so():
         (A() | B()).run([])
     with pytest.raises(AttributeError, match="a flow has no 'rnu'"):
         (A() | B()).rnu([])
+
+
+def test_a_pipeline_in_a_branch_says_where_its_outputs_enter():
+    inner = Pipeline("inner") | A()
+    flow = A() | (inner.into("audio") & B().into("video")) | Join()
+    assert _links(flow)[2:] == [("inner-a.", "join.audio"), ("b.", "join.video")]
+    branch = inner | B().into("audio")
+    assert _links(A() | branch.as_flow() | Join())[-1] == ("inner-b.", "join.audio")
+    assert _links(Split() | inner.taking("left")) == [("split.left", "inner-a.")]

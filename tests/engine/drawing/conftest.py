@@ -9,7 +9,8 @@ from engine.registry import Registry
 
 
 class Gain(Operator):
-    pass
+    def process(self, packet, ctx):
+        return packet
 
 
 class Wait(Operator):
@@ -17,12 +18,12 @@ class Wait(Operator):
         return packet
 
 
-class TwoPorts(Operator):
+class TwoPorts(Gain):
     inputs = ("audio_input", "video_input")
     outputs = ("left", "right")
 
 
-class Sink(Operator):
+class Sink(Gain):
     outputs = ()
 
 

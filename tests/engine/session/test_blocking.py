@@ -307,3 +307,37 @@ def test_it_is_entered_once():
             session.__enter__()
         session.send(Text("a"))
         assert session.receive().payload.text == "A"
+
+
+@pytest.mark.parametrize("ends", ["all read", "left early", "failed"])
+def test_a_source_is_closed_when_the_stream_ends(ends):
+    closed = threading.Event()
+
+    def microphone():
+        try:
+            for number in range(1_000):
+                yield Text(str(number))
+        finally:
+            closed.set()
+
+    pipeline = _pipeline(Refuse() if ends == "failed" else Upper())
+    source = microphone()
+    stream = iter(pipeline.stream(source))
+    if ends == "failed":
+        with pytest.raises(NodeError):
+            list(stream)
+    elif ends == "left early":
+        next(stream)
+        stream.close()
+    else:
+        assert len(list(stream)) == 1_000
+    assert closed.is_set()
+    assert source.gi_frame is None
+
+
+async def test_run_takes_a_generator_in_and_outside_a_loop():
+    def texts():
+        yield Text("a")
+
+    assert _texts(_pipeline(Upper()).run(texts())) == ["A"]
+    assert _texts(await asyncio.to_thread(_pipeline(Upper()).run, texts())) == ["A"]
