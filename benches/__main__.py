@@ -1,4 +1,7 @@
-"""`python -m benches [NAME] [--json] [--rounds N]`: run one bench, or all; `list` names them."""
+"""`python -m benches [NAME] [--json] [--rounds N]`: run one bench, or all; `list` names them.
+
+A bench may have options of its own, see `python -m benches NAME --help`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import importlib
 import pkgutil
 import sys
 import traceback
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import benches
 from benches import report
@@ -20,11 +23,16 @@ _PREFIX = "bench_"
 
 
 class Bench(Protocol):
-    """A module `benches.bench_…`."""
+    """A module `benches.bench_…`.
+
+    Where it has options of its own, its `add_options(parser)` adds them, each with a default and
+    with the name of one of `run`'s arguments. Where it has tables of its own for the documentation,
+    its `to_markdown(facts, results)` makes them; see `benches.report.to_markdown`.
+    """
 
     __doc__: str | None
 
-    def run(self, rounds: int) -> list[report.Result]:
+    def run(self, rounds: int, **options: Any) -> list[report.Result]:
         """Measure; what comes out of what is measured is asserted."""
 
 
@@ -49,21 +57,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0: they ran, and what they measured did its work, fast enough or not; 1: one did not;
         2: there is no such bench.
     """
-    options = _parser().parse_args(arguments)
+    named, _ = _parser(add_help=False).parse_known_args(arguments)
     known = names()
-    if options.name == "list":
+    if named.name == "list":
         for name in known:
             print(f"{name:<16} {(load(name).__doc__ or '').splitlines()[0]}")
         return 0
-    if options.name not in {None, *known}:
-        print(f"there is no bench {options.name!r}; there are: {', '.join(known)}", file=sys.stderr)
+    if named.name not in {None, *known}:
+        print(f"there is no bench {named.name!r}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    wanted = known if options.name is None else [options.name]
-    return max(_run(name, options) for name in wanted)
+    parser = _parser()
+    wanted = known if named.name is None else [named.name]
+    if named.name is not None:
+        getattr(load(named.name), "add_options", lambda _: None)(parser)
+    options = parser.parse_args(arguments)
+    own = {name: value for name, value in vars(options).items() if name not in vars(named)}
+    return max(_run(name, options, own) for name in wanted)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
+def _parser(*, add_help: bool = True) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benches", description=__doc__, add_help=add_help
+    )
     parser.add_argument("name", nargs="?", help="a bench, or `list`; all of them by default")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object per bench, on its last line"
@@ -86,15 +101,16 @@ def _rounds(text: str) -> int:
     return int(text)
 
 
-def _run(name: str, options: argparse.Namespace) -> int:
+def _run(name: str, options: argparse.Namespace, own: dict[str, Any]) -> int:
     facts = report.machine()  # before the bench, whose own load is none of the machine's
+    bench = load(name)
     try:
-        results = load(name).run(options.rounds)
+        results = bench.run(options.rounds, **own)
     except Exception:  # noqa: BLE001 - printed, and the other benches are still wanted
         traceback.print_exc()
         return 1
     if options.markdown:
-        print(report.to_markdown(facts, results))
+        print(getattr(bench, "to_markdown", report.to_markdown)(facts, results))
     else:
         report.print_table(name, facts, results)
     if options.json:

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 #: Peers that are installed, in which environment.
-DISTRIBUTIONS = {"pipecat-ai": "pipecat"}
+DISTRIBUTIONS = {
+    "pipecat-ai": "pipecat",
+    "dora-rs": "dora",
+    "ray": "ray",
+    "iceoryx2": "iceoryx2",
+    "pyzmq": "pyzmq",
+}
 
 _ROOT = Path(__file__).parent.parent
 _SCRIPTS = Path(__file__).parent / "scripts"
