@@ -34,7 +34,8 @@ def a_process_of_its_own(monkeypatch):
 def test_a_class_is_known_to_manifests_from_then_on():
     @register_node("SomeGainNode")
     class SomeGain(Operator):
-        pass
+        def process(self, packet, ctx):
+            return packet
 
     assert SomeGain.node_type == "SomeGainNode"
     assert builtin_registry().get("SomeGainNode").cls is SomeGain
