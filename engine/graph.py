@@ -12,7 +12,7 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.edges.overflow import BLOCK, OVERFLOWS
+from engine.edges.overflow import BLOCK, OVERFLOWS, may_drop
 from engine.errors import Problem, UsageError
 from engine.manifest.limits import DOCUMENT
 from engine.manifest.params import normalize_params
@@ -83,7 +83,7 @@ class GraphLink:
     @property
     def may_drop(self) -> bool:
         """Whether the manifest lets it drop packets."""
-        return self.overflow not in {None, BLOCK} or self.max_age_ms is not None
+        return may_drop(self.overflow, self.max_age_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.edges.overflow import DROPPING_CAPACITY_MIN, window_of
+from engine.edges.overflow import DROPPING_CAPACITY_MIN, may_drop, window_of
 from engine.errors import Problem, ResourceLimitError
 from engine.graph import DEFAULT_OVERFLOW, EXECUTORS, Link, topological_order
 from engine.rates import rate_problems
@@ -542,7 +542,7 @@ class _Edges:
         source, target = self._stage_of[link.source_node], self._stage_of[link.target_node]
         capacity = connection.capacity or self._settings.channel_capacity
         overflow = connection.overflow or self._overflow
-        if overflow != DEFAULT_OVERFLOW or connection.max_age_ms is not None:
+        if may_drop(overflow, connection.max_age_ms):
             capacity = max(capacity, DROPPING_CAPACITY_MIN)
         return EdgePlan(
             id=str(link),

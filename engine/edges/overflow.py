@@ -44,16 +44,21 @@ DROPPING_WINDOW: Final = 2
 DROPPING_CAPACITY_MIN: Final = 2
 
 
+def may_drop(overflow: str | None, max_age_ms: int | None) -> bool:
+    """Whether an edge does something else than block when it is full; None: nobody said so."""
+    return overflow not in {None, BLOCK} or max_age_ms is not None
+
+
 def window_of(overflow: str, capacity: int, max_age_ms: int | None) -> int:
     """The credits of the edge itself: all of its capacity where it only ever blocks."""
-    if overflow == BLOCK and max_age_ms is None:
+    if not may_drop(overflow, max_age_ms):
         return capacity
     return min(DROPPING_WINDOW, capacity - 1)
 
 
 def with_policy(sender: EdgeSender, edge: EdgePlan, now_ns: Callable[[], int]) -> EdgeSender:
     """The sender that acts by an edge's policy: itself where the edge only ever blocks."""
-    if edge.overflow == BLOCK and edge.max_age_ms is None:
+    if not may_drop(edge.overflow, edge.max_age_ms):
         return sender
     return OverflowSender(sender, edge.overflow, edge.capacity, edge.max_age_ms, now_ns)
 
