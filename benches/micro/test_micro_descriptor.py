@@ -35,7 +35,9 @@ def test_pack(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.parametrize("items", [1, 32])
 def test_unpack(benchmark: BenchmarkFixture, items: int) -> None:
-    packed = b"".join(pack_item(number, [(MEMBER, b"")], grouped=False) for number in range(items))
+    packed = b"".join(
+        pack_item(number, [(MEMBER, b"")], grouped=False, sent_ns=0) for number in range(items)
+    )
     found = benchmark(unpack_items, bytes([PACKETS]) + packed)
     assert [item.edge_seq for item in found] == list(range(items))
     assert found[0].members[0][0] == MEMBER

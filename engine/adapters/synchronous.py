@@ -52,8 +52,13 @@ class SyncAdapter(OperatorAdapter):
         origin = packet.origin
         self.origin = origin
         self._received += 1
-        if origin.sequence != self._sequence:
-            self._begin_count(packet)
+        sequence = origin.sequence
+        if sequence != self._sequence:
+            if self._counts is None:
+                self._sequence = sequence
+                self._index = 0
+            else:
+                self._begin_count(packet)
         clock = self._clock
         started = clock()
         try:

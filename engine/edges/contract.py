@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from engine.edges.hop_times import NO_HOPS, HopTimes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,6 +36,7 @@ class EdgeStatistics:
         copies: payloads that were copied where a view was possible in principle.
         dropped: items dropped by an overflow policy, an age limit or an interrupt.
         refused: times the sender had no credit.
+        hops: how long hops took; counted where the edge is received.
     """
 
     sent: int = 0
@@ -43,6 +46,7 @@ class EdgeStatistics:
     copies: int = 0
     dropped: int = 0
     refused: int = 0
+    hops: HopTimes = NO_HOPS
 
 
 class EdgeSender(Protocol):

@@ -4,7 +4,7 @@ Pure. Source: FR-007.
 
 One socket message is one of (integers little-endian):
 
-    PACKETS   u8 1 · item…          item: u64 edge_seq · u8 members · member…
+    PACKETS   u8 1 · item…          item: u64 edge_seq · u64 sent_ns · u8 members · member…
                                     member: the fields of `Member`, in order · metadata as JSON
     CREDITS   u8 2 · u32 credits · u64 slot…
     END       u8 3                  the stream ends after all that was sent
@@ -49,7 +49,7 @@ _CRC_OF_ZERO = 0xFFFFFFFF
 #: Slot of a payload that went by the socket; page 0 of an arena is never one.
 NO_SLOT = 0
 
-_ITEM = struct.Struct("<QB")
+_ITEM = struct.Struct("<QQB")
 _MEMBER = struct.Struct("<QQQIBIBHQIqqIH")
 _CREDITS = struct.Struct("<I")
 
@@ -98,9 +98,17 @@ def checksum_of(stream: Iterable[Buffer]) -> int:
 
 
 class DescribedItem(NamedTuple):
-    """A packet (one member) or a group, as received."""
+    """A packet (one member) or a group, as received.
+
+    Attributes:
+        edge_seq: counts an edge's items, without a gap.
+        sent_ns: when the edge took it, on the monotonic clock that all processes share.
+        members: its packets, each with its metadata.
+        grouped: whether it is a group.
+    """
 
     edge_seq: int
+    sent_ns: int
     members: list[tuple[Member, Mapping[str, str]]]
     grouped: bool
 
@@ -136,7 +144,7 @@ def _is_metadata(value: Any) -> bool:
 
 
 def pack_item(
-    edge_seq: int, members: Sequence[tuple[Sequence[int], bytes]], *, grouped: bool
+    edge_seq: int, members: Sequence[tuple[Sequence[int], bytes]], *, grouped: bool, sent_ns: int
 ) -> bytes:
     """An item as bytes; each member as the fields of `Member` and its metadata.
 
@@ -150,7 +158,7 @@ def pack_item(
             f" {MEMBERS_MAX} can"
         )
     try:
-        parts = [_ITEM.pack(edge_seq, len(members) | (_GROUPED if grouped else 0))]
+        parts = [_ITEM.pack(edge_seq, sent_ns, len(members) | (_GROUPED if grouped else 0))]
         for fields, metadata in members:
             parts.append(_MEMBER.pack(*fields))
             parts.append(metadata)
@@ -199,7 +207,7 @@ def unpack_items(message: bytes) -> list[DescribedItem]:
     position, end = 1, len(message)
     try:
         while position < end:
-            edge_seq, count = _ITEM.unpack_from(message, position)
+            edge_seq, sent_ns, count = _ITEM.unpack_from(message, position)
             position += _ITEM.size
             members: list[tuple[Member, Mapping[str, str]]] = []
             for _ in range(count & ~_GROUPED):
@@ -215,7 +223,7 @@ def unpack_items(message: bytes) -> list[DescribedItem]:
                 members.append((member, metadata))
             if not members:
                 raise EdgeError("a descriptor without members")
-            items.append(DescribedItem(edge_seq, members, bool(count & _GROUPED)))
+            items.append(DescribedItem(edge_seq, sent_ns, members, bool(count & _GROUPED)))
     except (struct.error, ValueError, RecursionError) as error:
         raise EdgeError(f"a damaged descriptor of {len(message)} bytes: {error}") from error
     if position != end:

@@ -7,6 +7,7 @@ and tells when the other side is gone.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections import deque
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 #: A socket refuses a message for good that does not fit its buffer, which the system also fills
 #: with its own.
 _SEND_BUFFER_BYTES_MIN = 2 * MESSAGE_BYTES_MAX
+#: The system is short of memory for now; nothing says when it no longer is.
+_SHORT_OF_MEMORY = frozenset({errno.ENOBUFS, errno.ENOMEM})
+#: So long until it is asked again.
+_RETRY_S = 0.01
 
 
 def make_pair() -> tuple[socket.socket, socket.socket]:
@@ -95,6 +100,9 @@ class Doorbell:
             self._loop.add_writer(self._socket.fileno(), self._send_more)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the reader reports it, after the messages that came before
+        except OSError as error:
+            self._retry_later(error)
+            self._unsent.append(message)
 
     def close(self) -> None:
         """Close this end; the other side sees it hang up. A second call does nothing."""
@@ -110,7 +118,14 @@ class Doorbell:
         """Messages that wait because the socket is full."""
         return len(self._unsent)
 
+    def _retry_later(self, error: OSError) -> None:
+        if error.errno not in _SHORT_OF_MEMORY:
+            raise error
+        self._loop.call_later(_RETRY_S, self._send_more)
+
     def _send_more(self) -> None:
+        if self._closed or self.hung_up:
+            return
         while self._unsent:
             try:
                 self._socket.send(self._unsent[0])
@@ -119,6 +134,10 @@ class Doorbell:
             except (BrokenPipeError, ConnectionResetError):
                 self._unsent.clear()
                 break
+            except OSError as error:
+                self._loop.remove_writer(self._socket.fileno())
+                self._retry_later(error)
+                return
             self._unsent.popleft()
         self._loop.remove_writer(self._socket.fileno())
         if self.on_sent is not None:

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from engine.edges.contract import EdgeStatistics
+from engine.edges.hop_times import HopRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from engine.clock import Clock
     from engine.errors import EdgeError
     from engine.packet import Item
+
+#: One in so many packets is timed: two readings of the clock are a tenth of a local hop.
+_TIMED_EVERY = 16
 
 
 class LocalEdge:
@@ -26,12 +31,13 @@ class LocalEdge:
     Nothing is moved here, so bytes are not counted.
     """
 
-    def __init__(self, edge_id: str, capacity: int) -> None:
+    def __init__(self, edge_id: str, capacity: int, now_ns: Clock | None = None) -> None:
         """Make an edge.
 
         Args:
             edge_id: its id in the plan.
             capacity: credits, at least 1.
+            now_ns: the clock by which hops are timed; None: they are not.
         """
         if capacity < 1:
             raise ValueError(f"edge {edge_id!r}: capacity must be at least 1, got {capacity}")
@@ -46,6 +52,12 @@ class LocalEdge:
         self._closed = False
         self._error: EdgeError | None = None
         self._sent = 0
+        self._now_ns = now_ns
+        self._hops = HopRecorder()
+        #: The item under way whose hop is timed, and since when.
+        self._timed: Item | None = None
+        self._timed_since_ns = 0
+        self._timed_next = 1 if now_ns is not None else -1
         self._dropped = 0
         self._refused = 0
 
@@ -73,6 +85,8 @@ class LocalEdge:
             return False
         self._credits -= 1
         self._sent += 1
+        if self._sent == self._timed_next:
+            self._time(item)
         queue = self._queue
         queue.append(item)
         if len(queue) == 1 and self.on_readable is not None:
@@ -112,7 +126,14 @@ class LocalEdge:
         return None if self._queue else self._error
 
     def try_receive(self) -> Item | None:
-        return self._queue.popleft() if self._queue else None
+        if not self._queue:
+            return None
+        item = self._queue.popleft()
+        if item is self._timed:
+            self._timed = None
+            assert self._now_ns is not None
+            self._hops.record(self._now_ns() - self._timed_since_ns)
+        return item
 
     def release(self, count: int = 1) -> None:
         held = self.capacity - self._credits - len(self._queue)
@@ -129,6 +150,7 @@ class LocalEdge:
         dropped = len(self._queue) - len(kept)
         if dropped:
             self._queue = kept
+            self._timed = None
             self._dropped += dropped
             self.release(dropped)
         return dropped
@@ -139,6 +161,7 @@ class LocalEdge:
         self._closed = True
         dropped = len(self._queue)
         self._queue.clear()
+        self._timed = None
         self._dropped += dropped
         self.release(dropped)
 
@@ -155,4 +178,10 @@ class LocalEdge:
             in_flight=self.capacity - self._credits - queued,
             dropped=self._dropped,
             refused=self._refused,
+            hops=self._hops.times(),
         )
+
+    def _time(self, item: Item) -> None:
+        assert self._now_ns is not None
+        self._timed, self._timed_since_ns = item, self._now_ns()
+        self._timed_next += _TIMED_EVERY

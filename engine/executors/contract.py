@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.edges.hop_times import HopTimes
     from engine.errors import RemoteMediaError
     from engine.observe.statistics import StageStatistics
     from engine.plan import StagePlan
@@ -77,6 +80,9 @@ class RunningStage(Protocol):
 
         A cancelled wait changes nothing.
         """
+
+    def hop_times(self) -> Mapping[str, HopTimes]:
+        """Edge id → how long hops took, as its own process counts them; a local one counts none."""
 
     def statistics(self) -> StageStatistics:
         """The stage's counts: of a process, those it reported when it finished."""

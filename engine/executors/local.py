@@ -14,10 +14,11 @@ from engine.hosts import AsyncioHost
 from engine.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.config import Settings
     from engine.edges.contract import EdgeReceiver, EdgeSender
+    from engine.edges.hop_times import HopTimes
     from engine.executors.contract import StageOwner
     from engine.observe.statistics import StageStatistics
     from engine.plan import EdgePlan, StagePlan
@@ -85,6 +86,9 @@ class LocalStage:
         if self._cleaning is None:
             self._cleaning = asyncio.create_task(self._clean_up())
         await asyncio.shield(self._cleaning)
+
+    def hop_times(self) -> Mapping[str, HopTimes]:
+        return {}
 
     def statistics(self) -> StageStatistics:
         return self.stage.statistics()

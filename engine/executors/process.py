@@ -9,6 +9,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING
 
+from engine.edges.hop_times import HopTimes
 from engine.errors import SpawnError, StartupError
 from engine.executors.contract import Progress
 from engine.observe.statistics import NodeStatistics, StageStatistics
@@ -23,7 +24,7 @@ from engine.workers.notices import (
 from engine.workers.service import WorkerHandle, WorkerService, WorkerSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from engine.config import Settings
     from engine.errors import RemoteMediaError
@@ -79,6 +80,7 @@ class ProcessStage:
         self._finished = False
         self._failed = False
         self._statistics = StageStatistics()
+        self._in_edges: tuple[str, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -94,6 +96,7 @@ class ProcessStage:
         if self._worker is not None:
             return
         spec, fds = self._wiring.worker_ends(self.plan)
+        self._in_edges = tuple(edge.plan.id for edge in spec.receivers)
         node_ids = tuple(node.id for node in self.plan.nodes)
         timeouts = [node.process_timeout_ms for node in self.plan.nodes if node.process_timeout_ms]
         settings = self._settings
@@ -111,6 +114,7 @@ class ProcessStage:
                 hang_timeout_s=settings.hang_timeout_s,
                 cleanup_grace_s=settings.cleanup_grace_s,
                 process_timeout_ms=min(timeouts, default=None),
+                in_edges=len(spec.receivers),
             ),
             _notifier(self._loop, self._take),
         )
@@ -144,6 +148,15 @@ class ProcessStage:
 
     def statistics(self) -> StageStatistics:
         return self._statistics
+
+    def hop_times(self) -> Mapping[str, HopTimes]:
+        if self._worker is None:
+            return {}
+        page = self._worker.control_page
+        return {
+            edge_id: HopTimes.of(page.hop_words(position))
+            for position, edge_id in enumerate(self._in_edges)
+        }
 
     def _take(self, notice: WorkerNotice) -> None:
         match notice:

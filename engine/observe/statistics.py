@@ -49,7 +49,7 @@ class SessionStatistics:
         session_id: the session.
         outputs: packets taken out of it.
         stages: stage id → counts; those of a process stage come when it has finished.
-        edges: edge id → counts of its producing end; only edges whose producer is in this process.
+        edges: edge id → counts of its producing end, and how long its hops took.
         pids: stage id → process it runs in, 0 for this one.
     """
 

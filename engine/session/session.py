@@ -308,7 +308,8 @@ class Session:
 
     def statistics(self) -> SessionStatistics:
         """A snapshot of the counts of the session, its stages and its edges."""
-        edges = self._wiring.statistics() if self._wiring is not None else {}
+        hops = {edge: times for stage in self._stages for edge, times in stage.hop_times().items()}
+        edges = self._wiring.statistics(hops) if self._wiring is not None else {}
         received = self._exits.received if self._exits is not None else 0
         return SessionStatistics.of(self.id, received, self._stages, edges)
 

@@ -23,8 +23,11 @@ from engine.packet import Source
 from engine.workers.stage_spec import EdgeSpec, StageSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.clock import Clock
     from engine.edges.contract import EdgeReceiver, EdgeSender
+    from engine.edges.hop_times import HopTimes
     from engine.plan import EdgePlan, Plan, StagePlan
 
 #: The session itself, where an edge's stage is None.
@@ -68,8 +71,10 @@ class Wiring:
         self._arena_edges = Counter(
             edge.source_stage for edge in plan.edges if edge.kind == "shared_memory"
         )
-        self._disposables: list[SharedMemorySender | SharedMemoryReceiver] = []
-        #: Edge id → its sending end, of the edges whose producer is on this loop.
+        #: The ends on this loop.
+        self._receivers: list[SharedMemoryReceiver] = []
+        self._shared_senders: list[SharedMemorySender] = []
+        #: Edge id → its sending end, behind its policy.
         self._senders: dict[str, EdgeSender] = {}
         self._nodes = {node.id: node for stage in plan.stages for node in stage.nodes}
         try:
@@ -163,8 +168,10 @@ class Wiring:
         Views of what was received stay valid: the last one of an arena unmaps it.
         """
         self.close_arenas()
-        for end in self._disposables:
-            end.dispose()
+        for sender in self._shared_senders:
+            sender.dispose()
+        for receiver in self._receivers:
+            receiver.dispose()
         for segment in self._segments:
             segment.close()
         for page in self._pages.values():
@@ -174,9 +181,18 @@ class Wiring:
                 side.close()
         self._doorbells.clear()
 
-    def statistics(self) -> dict[str, EdgeStatistics]:
-        """Edge id → counts: now where its producer is on this loop, else as last published."""
-        return {edge.id: self._counts(edge) for edge in self._plan.edges}
+    def statistics(self, hops: Mapping[str, HopTimes]) -> dict[str, EdgeStatistics]:
+        """Edge id → counts: now where its producer is on this loop, else as last published.
+
+        Args:
+            hops: edge id → how long hops took, of edges that are received elsewhere.
+        """
+        edges = {edge.id: self._counts(edge) for edge in self._plan.edges}
+        for receiver in self._receivers:
+            edges[receiver.edge_id].hops = receiver.statistics().hops
+        for edge_id, times in hops.items():
+            edges[edge_id].hops = times
+        return edges
 
     def _counts(self, edge: EdgePlan) -> EdgeStatistics:
         sender = self._senders.get(edge.id)
@@ -189,7 +205,7 @@ class Wiring:
 
     def _make(self, edge: EdgePlan) -> None:
         if edge.kind == "local":
-            self._local[edge.id] = LocalEdge(edge.id, edge.window)
+            self._local[edge.id] = LocalEdge(edge.id, edge.window, self._now_ns)
             return
         try:
             self._doorbells[edge.id] = make_pair()
@@ -229,7 +245,7 @@ class Wiring:
             self._session_id,
             self._arena_edges[stage_id],
         )
-        self._disposables.append(receiver)
+        self._receivers.append(receiver)
         return receiver
 
     def _sender(self, edge: EdgePlan, writer: ArenaWriter) -> SharedMemorySender:
@@ -241,7 +257,7 @@ class Wiring:
             self._ports(edge),
             self._positions[edge.id],
         )
-        self._disposables.append(sender)
+        self._shared_senders.append(sender)
         return sender
 
     def _ports(self, edge: EdgePlan) -> tuple[str, ...]:

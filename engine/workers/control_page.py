@@ -1,6 +1,7 @@
-"""The page of memory a worker shares with the server: words that no busy interpreter can hold up.
+"""The memory a worker shares with the server: words that no busy interpreter can hold up.
 
-A 4 KiB memfd, sealed against resizing (truncated, it would kill its readers). Source: FR-008.
+A memfd of 4 KiB, more where a stage has more than three in edges; sealed against resizing
+(truncated, it would kill its readers). Source: FR-008.
 
     word  bytes  written by  what
     0     0      server      generation: results of an older one are unwanted
@@ -8,6 +9,8 @@ A 4 KiB memfd, sealed against resizing (truncated, it would kill its readers). S
     2     16     worker      turn_started_ns: monotonic clock, 0 between turns
     3     24     worker      turn_node: index of the node the turn is in
     4     32     worker      heartbeats: counts the lane's wake-ups
+    64    512    worker      hop times of in edge 0, see `engine.edges.hop_times`
+    192   1536   worker      those of in edge 1, and so on
 
 Each is an aligned 64-bit word, written by one store: the other side never sees half of it.
 Measured: an operator in a pure-Python loop sees a new generation after 0.005 to 0.03 ms; a message
@@ -21,6 +24,8 @@ import mmap
 import os
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from engine.edges.hop_times import BUCKETS
+
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
 
@@ -31,13 +36,19 @@ _CANCELLED: Final = 1
 _TURN_STARTED: Final = 2
 _TURN_NODE: Final = 3
 _HEARTBEATS: Final = 4
+_HOPS: Final = 64
 
 
-def create_page() -> int:
-    """Make a control page; returns its descriptor, which the caller closes."""
+def create_page(in_edges: int = 0) -> int:
+    """Make a control page; returns its descriptor, which the caller closes.
+
+    Args:
+        in_edges: for how many edges it has room for the times of hops.
+    """
+    size_bytes = -(-(_HOPS + in_edges * BUCKETS) * 8 // PAGE_BYTES) * PAGE_BYTES
     fd = os.memfd_create("remotemedia-control", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        os.ftruncate(fd, PAGE_BYTES)
+        os.ftruncate(fd, size_bytes)
         fcntl.fcntl(
             fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
         )
@@ -63,7 +74,7 @@ class ControlPage:
     def of_fd(cls, fd: int) -> Self:
         """Map the page behind a descriptor, which may be closed afterwards."""
         # The view keeps the mapping alive, and the last reference to the view ends it.
-        return cls(memoryview(mmap.mmap(fd, PAGE_BYTES)).cast("Q"))
+        return cls(memoryview(mmap.mmap(fd, os.fstat(fd).st_size)).cast("Q"))
 
     @property
     def words(self) -> MutableSequence[int]:
@@ -115,6 +126,15 @@ class ControlPage:
     def heartbeats(self) -> int:
         """How often the lane has woken up."""
         return int(self._words[_HEARTBEATS])
+
+    def hop_words(self, in_edge: int) -> MutableSequence[int]:
+        """Where the hops of an in edge are counted.
+
+        Args:
+            in_edge: its position among those the page was made for.
+        """
+        start = _HOPS + in_edge * BUCKETS
+        return cast("MutableSequence[int]", self._words[start : start + BUCKETS])
 
     def detach(self) -> None:
         """Stop sharing: unmap the page and go on with a copy of its last words."""

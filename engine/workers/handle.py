@@ -52,6 +52,7 @@ class WorkerSpec:
         hang_timeout_s: how long it may be silent.
         cleanup_grace_s: how long its end may take.
         process_timeout_ms: bound on one turn, or None.
+        in_edges: how many edges it receives from, whose hops its control page has room for.
     """
 
     session_id: str
@@ -67,6 +68,7 @@ class WorkerSpec:
     hang_timeout_s: float = 30.0
     cleanup_grace_s: float = 5.0
     process_timeout_ms: int | None = None
+    in_edges: int = 0
 
     def limits(self) -> WorkerLimits:
         """The bounds, in nanoseconds."""
@@ -192,7 +194,7 @@ def make_worker(
     opened: list[int] = []
     try:
         opened += (end.detach() for end in packet_socketpair())
-        opened.append(create_page())
+        opened.append(create_page(spec.in_edges))
         opened += os.pipe2(os.O_CLOEXEC)
         opened += os.pipe2(os.O_CLOEXEC)
         opened.append(_start_file(spec.start))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.plan import EdgePlan
+    from engine.workers.control_page import ControlPage
     from engine.workers.lane import Lane
 
 try:
@@ -56,7 +57,7 @@ async def _run(spec: StageSpec, fds: Sequence[int], lane: Lane) -> None:
     finished = asyncio.Event()
     host = WorkerHost(lambda _: finished.set(), lane)
     stage = Stage(spec.stage.id, spec.session_id, host, lane.page.words)
-    receivers = _open_receivers(spec, fds)
+    receivers = _open_receivers(spec, fds, lane.page)
     senders = _open_senders(spec, fds)
     operators = make_operators(spec.stage)
     policed = [(edge, with_policy(sender, edge, host.now_ns)) for edge, sender in senders]
@@ -111,28 +112,27 @@ def _watch_lane(lane: Lane, stage: Stage, host: WorkerHost, work: asyncio.Future
 
 
 def _open_receivers(
-    spec: StageSpec, fds: Sequence[int]
+    spec: StageSpec, fds: Sequence[int], page: ControlPage
 ) -> list[tuple[EdgePlan, SharedMemoryReceiver]]:
     @functools.cache
     def segment(arena: int) -> Segment:
         return Segment(fds[arena], writable=False)
 
-    return [
-        (
-            edge.plan,
-            SharedMemoryReceiver(
-                edge.plan.id,
-                edge.plan.window,
-                segment(edge.arena),
-                socket.socket(fileno=fds[edge.doorbell]),
-                edge.ports,
-                edge.source,
-                spec.session_id,
-                edge.arena_edges,
-            ),
+    opened = []
+    for position, edge in enumerate(spec.receivers):
+        receiver = SharedMemoryReceiver(
+            edge.plan.id,
+            edge.plan.window,
+            segment(edge.arena),
+            socket.socket(fileno=fds[edge.doorbell]),
+            edge.ports,
+            edge.source,
+            spec.session_id,
+            edge.arena_edges,
         )
-        for edge in spec.receivers
-    ]
+        receiver.count_hops_in(page.hop_words(position))
+        opened.append((edge.plan, receiver))
+    return opened
 
 
 def _open_senders(spec: StageSpec, fds: Sequence[int]) -> list[tuple[EdgePlan, SharedMemorySender]]:

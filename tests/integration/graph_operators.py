@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from engine.operator import Operator, Params
 from engine.packet import FLAG_GAP
-from engine.payloads import Audio, Binary, Json, Text
+from engine.payloads import Audio, Binary, Json, Tensor, Text
 from engine.registry import Registry
 
 
@@ -244,6 +245,38 @@ class KeepViews(Operator):
         return Json({"kept": len(self.kept), "intact": intact})
 
 
+class MakeTensor(Operator):
+    """An array of the length asked for, written where it is sent from.
+
+    Input: Json, the length in bytes. Output: Tensor of uint8, first and last element 7.
+    """
+
+    def process(self, packet, ctx):
+        array = ctx.empty((packet.payload.value,), np.uint8)
+        array[:1] = array[-1:] = 7
+        return Tensor(array)
+
+
+class Measure(Operator):
+    """Says how long an array is, and its ends: Json([bytes, first, last])."""
+
+    def process(self, packet, ctx):
+        array = packet.expect(Tensor).array.reshape(-1)
+        ends = array[:1].tolist() + array[-1:].tolist()
+        return Json([array.nbytes, *ends])
+
+
+class Sleep(Operator):
+    """Keeps its thread for a while with each packet; says so by Json(None)."""
+
+    class Params(Params):
+        seconds: float = 0.05
+
+    def process(self, packet, ctx):
+        time.sleep(self.params.seconds)
+        return Json(None)
+
+
 class First(Operator):
     """Passes a few packets on and drops the rest."""
 
@@ -382,6 +415,9 @@ OPERATORS = [
     Join,
     JoinOrigins,
     KeepViews,
+    MakeTensor,
+    Measure,
+    Sleep,
     First,
     Misbehave,
     MisbehaveInCoroutine,

@@ -5,6 +5,7 @@ Runs on the loop of the producing stage. Source: FR-007, NFR-003.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import weakref
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from engine.edges.shared_memory.sender import SharedMemorySender
     from engine.payloads import Payload
 
+#: After so long without a packet, an arena gives back what its last ones have touched.
+_IDLE_S = 1.0
 #: Room behind a reserved array for its stream's tail.
 _TAIL_BYTES_MAX = 64
 
@@ -58,7 +61,7 @@ class ArenaWriter:
     """
 
     def __init__(self, segment: Segment, *, checksums: bool = False) -> None:
-        """Format a segment.
+        """Format a segment, on the running loop.
 
         Args:
             segment: mapped for writing.
@@ -75,6 +78,9 @@ class ArenaWriter:
         self._abandoned: deque[tuple[int, int]] = deque()
         self._senders: list[SharedMemorySender] = []
         self._thread = threading.get_ident()
+        self._written = 0
+        self._loop = asyncio.get_running_loop()
+        self._idle_watch: asyncio.TimerHandle | None = None
 
     def attach(self, sender: SharedMemorySender) -> None:
         """Add an edge that sends from this arena."""
@@ -102,6 +108,7 @@ class ArenaWriter:
             if slot is None:
                 return None
             message.write(self._segment.view[slot : slot + size_bytes])
+            self._written += 1
             place = (
                 slot,
                 slot,
@@ -127,10 +134,9 @@ class ArenaWriter:
             last = self._last
             if last is not None and last[1][0] == slot:
                 self._last = None
-            for start, length_bytes in self._arena.reclaimable():
-                if not self._segment.give_back(start, length_bytes):
-                    break
-                self._arena.given_back(start, length_bytes)
+            self._give_back(self._arena.reclaimable())
+            if self._idle_watch is None:
+                self._idle_watch = self._loop.call_later(_IDLE_S, self._look_if_idle, self._written)
 
     def reserve(
         self, shape: int | tuple[int, ...], dtype: npt.DTypeLike
@@ -191,6 +197,30 @@ class ArenaWriter:
         """Tell the edges that were refused: slots are free, or some they hoped for will not be."""
         for sender in self._senders:
             sender.notify_credit()
+
+    def close(self) -> None:
+        """Look after the memory no more; twice is once."""
+        if self._idle_watch is not None:
+            self._idle_watch.cancel()
+
+    def _look_if_idle(self, written: int) -> None:
+        """Give back what nothing needed lately, a piece at a time, so that the loop goes on.
+
+        Runs once a second while slots come back, and not at all while nothing does.
+        """
+        self._idle_watch = None
+        ranges = self._arena.reclaimable(idle=True) if written == self._written else []
+        if self._give_back(ranges) or written != self._written:
+            delay_s = 0.0 if ranges else _IDLE_S
+            self._idle_watch = self._loop.call_later(delay_s, self._look_if_idle, self._written)
+
+    def _give_back(self, ranges: list[tuple[int, int]]) -> bool:
+        """Return free pages to the system; whether some were."""
+        for start, length_bytes in ranges:
+            if not self._segment.give_back(start, length_bytes):
+                return False
+            self._arena.given_back(start, length_bytes)
+        return bool(ranges)
 
     def _collect_abandoned(self) -> None:
         while self._abandoned:

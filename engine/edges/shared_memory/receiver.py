@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -33,13 +34,14 @@ from engine.edges.descriptor import (
     unpack_items,
 )
 from engine.edges.doorbell import Doorbell
+from engine.edges.hop_times import HopRecorder
 from engine.errors import EdgeError, PeerDiedError
 from engine.packet import Group, Origin, Packet, Source
 from engine.payloads import payload_bytes
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, MutableSequence, Sequence
 
     import numpy.typing as npt
 
@@ -112,7 +114,12 @@ class SharedMemoryReceiver:
         self._closed = False
         self._error: EdgeError | None = None
         self._counts = EdgeStatistics()
+        self._hops = HopRecorder()
         self._doorbell = Doorbell(sock, self._on_message, self._on_hang_up)
+
+    def count_hops_in(self, words: MutableSequence[int]) -> None:
+        """Count hops where others can read them, see `engine.edges.hop_times`; before the first."""
+        self._hops = HopRecorder(words)
 
     @property
     def readable(self) -> bool:
@@ -136,6 +143,7 @@ class SharedMemoryReceiver:
         except (EdgeError, IndexError, ValueError) as error:
             self._damaged(f"cannot read packet {described.edge_seq}: {error}")
             return None
+        self._hops.record(time.monotonic_ns() - described.sent_ns)
         if described.grouped:
             return Group({packet.port: packet for packet in packets})
         return packets[0]
@@ -200,7 +208,10 @@ class SharedMemoryReceiver:
 
     def statistics(self) -> EdgeStatistics:
         return dataclasses.replace(
-            self._counts, queued=len(self._queue), in_flight=self._credits.held
+            self._counts,
+            queued=len(self._queue),
+            in_flight=self._credits.held,
+            hops=self._hops.times(),
         )
 
     # --- payloads -----------------------------------------------------------------------------
@@ -318,8 +329,7 @@ class SharedMemoryReceiver:
         if kind == PACKETS:
             self._take_items(message)
         elif kind == DATA:
-            if not self._finished:  # nothing will ever be read of it
-                self._loose += memoryview(message)[1:]
+            self._take_part(message)
             return
         elif kind == WANT:
             self._peer_wants = True
@@ -362,6 +372,15 @@ class SharedMemoryReceiver:
                 return
             self._edge_seq += 1
             self._queue.append(item)
+
+    def _take_part(self, message: bytes) -> None:
+        if self._finished:  # nothing will ever be read of it
+            return
+        self._loose += memoryview(message)[1:]
+        if len(self._loose) > self._segment.size_bytes * len(self._ports):
+            self._loose.clear()
+            self._damaged("more bytes came by the socket than a group of packets can have")
+            self._notify()
 
     def _damaged(self, what: str) -> None:
         if self._error is None:

@@ -6,6 +6,7 @@ Runs on the asyncio loop of the stage (or session) that sends. Source: FR-007, N
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -116,12 +117,13 @@ class SharedMemorySender:
             self._refuse()
             self._ask()
             return False
-        described = self._describe(item)
+        now_ns = time.monotonic_ns()
+        described = self._describe(item, now_ns)
         if described is None:
             if self._writer.want_room():
                 self._refuse()
                 return False
-            described = self._send_loose(item)
+            described = self._send_loose(item, now_ns)
         self._credits.take()
         self._counts.sent += 1
         self._edge_seq += 1
@@ -183,6 +185,7 @@ class SharedMemorySender:
         self._closed = True
         self._doorbell.close()
         self._drained.set()
+        self._writer.close()
 
     def notify_credit(self) -> None:
         """Tell the stage, once after a refusal, that it may try again."""
@@ -212,7 +215,7 @@ class SharedMemorySender:
 
     # --- describing ---------------------------------------------------------------------------
 
-    def _describe(self, item: Item) -> bytes | None:
+    def _describe(self, item: Item, sent_ns: int) -> bytes | None:
         """Put an item's payloads into slots, all or none, and describe it; None: no room."""
         packets = tuple(item) if isinstance(item, Group) else (item,)
         members: list[tuple[Sequence[int], bytes]] = []
@@ -227,7 +230,9 @@ class SharedMemorySender:
                     return None
                 members.append((place + header, metadata))
                 size_bytes += payload_bytes(packet.payload)
-            described = pack_item(self._edge_seq, members, grouped=type(item) is Group)
+            described = pack_item(
+                self._edge_seq, members, grouped=type(item) is Group, sent_ns=sent_ns
+            )
         except EdgeError as error:
             self._take_back(members)
             error.context.setdefault("edge", self.edge_id)
@@ -239,7 +244,7 @@ class SharedMemorySender:
         self._counts.payload_bytes += size_bytes
         return described
 
-    def _send_loose(self, item: Item) -> bytes:
+    def _send_loose(self, item: Item, sent_ns: int) -> bytes:
         """Send an item's payloads by the socket, and describe it.
 
         Only while nothing of this arena is under way, so that one such item at a time is in memory.
@@ -252,7 +257,7 @@ class SharedMemorySender:
             checksum = self._writer.checksum(message)
             place = (NO_SLOT, 0, message.size_bytes, len(message.head), message.kind, checksum)
             members.append(((*place, *self._header(packet, len(metadata))), metadata))
-        described = pack_item(self._edge_seq, members, grouped=type(item) is Group)
+        described = pack_item(self._edge_seq, members, grouped=type(item) is Group, sent_ns=sent_ns)
         for message in messages:
             for part in pack_parts((message.head, message.body, message.tail)):
                 self._doorbell.send(part)

@@ -49,7 +49,8 @@ def packed(headers_and_metadata):
 
 def message_of(items):
     return bytes([PACKETS]) + b"".join(
-        pack_item(seq, packed(members), grouped=grouped) for seq, members, grouped in items
+        pack_item(seq, packed(members), grouped=grouped, sent_ns=0)
+        for seq, members, grouped in items
     )
 
 
@@ -75,7 +76,11 @@ def test_items_survive(items):
 
 def test_a_group_of_one_is_not_a_packet():
     one = [(member(), b"")]
-    message = bytes([PACKETS]) + pack_item(0, one, grouped=True) + pack_item(1, one, grouped=False)
+    message = (
+        bytes([PACKETS])
+        + pack_item(0, one, grouped=True, sent_ns=0)
+        + pack_item(1, one, grouped=False, sent_ns=0)
+    )
     assert [item.grouped for item in unpack_items(message)] == [True, False]
 
 
@@ -144,23 +149,23 @@ def test_long_metadata_is_refused():
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1])
 def test_a_number_out_of_range_is_refused(field, value):
     with pytest.raises(EdgeError, match="header"):
-        pack_item(0, [(member(**{field: value}), b"")], grouped=False)
+        pack_item(0, [(member(**{field: value}), b"")], grouped=False, sent_ns=0)
 
 
 def test_too_many_members_are_refused():
     one = (member(), b"")
-    message = bytes([PACKETS]) + pack_item(0, [one] * MEMBERS_MAX, grouped=True)
+    message = bytes([PACKETS]) + pack_item(0, [one] * MEMBERS_MAX, grouped=True, sent_ns=0)
     assert len(unpack_items(message)[0].members) == MEMBERS_MAX
     with pytest.raises(EdgeError, match="a group of 128 packets"):
-        pack_item(0, [one] * (MEMBERS_MAX + 1), grouped=True)
+        pack_item(0, [one] * (MEMBERS_MAX + 1), grouped=True, sent_ns=0)
 
 
 def test_too_much_metadata_in_a_group_is_refused():
     metadata = pack_metadata({"a": "x" * (METADATA_BYTES_MAX - 8)})
     one = (member(metadata_bytes=len(metadata)), metadata)
-    assert len(pack_item(0, [one] * 3, grouped=True)) <= ITEM_BYTES_MAX
+    assert len(pack_item(0, [one] * 3, grouped=True, sent_ns=0)) <= ITEM_BYTES_MAX
     with pytest.raises(EdgeError, match="less metadata"):
-        pack_item(0, [one] * 4, grouped=True)
+        pack_item(0, [one] * 4, grouped=True, sent_ns=0)
 
 
 # --------------------------------------------------------------------------------- damage
@@ -208,14 +213,16 @@ def test_a_damaged_byte_is_an_error_or_another_item(position, value):
     "metadata", [b"[1]", b'"a"', b"12", b'{"a":1}', b"\xff\xff", b"{", b"[" * 20_000]
 )
 def test_damaged_metadata_is_refused(metadata):
-    item = pack_item(0, [(member(metadata_bytes=len(metadata)), metadata)], grouped=False)
+    item = pack_item(
+        0, [(member(metadata_bytes=len(metadata)), metadata)], grouped=False, sent_ns=0
+    )
     with pytest.raises(EdgeError):
         unpack_items(bytes([PACKETS]) + item)
 
 
 def test_an_item_without_members_is_refused():
     with pytest.raises(EdgeError, match="without members"):
-        unpack_items(bytes([PACKETS]) + pack_item(0, [], grouped=False))
+        unpack_items(bytes([PACKETS]) + pack_item(0, [], grouped=False, sent_ns=0))
 
 
 @pytest.mark.parametrize("length", [1, 2, 4, 6, 12, 14])

@@ -299,7 +299,7 @@ def one_item(*, seq=0, count=1, **changes):
     fields = dict.fromkeys(Member._fields, 0) | audio_in_first_slot
     assert changes.keys() <= fields.keys()
     member = tuple((fields | changes).values())
-    return pack_item(seq, [(member, b"")] * count, grouped=count > 1)
+    return pack_item(seq, [(member, b"")] * count, grouped=count > 1, sent_ns=0)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def one_item(*, seq=0, count=1, **changes):
         "a gap": one_item(seq=1),
         "an item twice": one_item() + one_item(),
         "an item from before": one_item() + one_item(seq=2),
-        "no members": pack_item(0, [], grouped=False),
+        "no members": pack_item(0, [], grouped=False, sent_ns=0),
         "metadata that is not there": one_item(metadata_bytes=500),
         "a payload by the socket that did not come": one_item(slot=0),
         "a payload of nothing": one_item(size_bytes=0),

@@ -1099,16 +1099,19 @@ MEMBER = (4096, 4096, 800, 696, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     [
         b"\x63",
         bytes([PACKETS, 1, 2, 3]),
-        bytes([PACKETS]) + pack_item(5, [(MEMBER, b"")], grouped=False),
-        bytes([PACKETS]) + pack_item(0, [(MEMBER, b"")], grouped=False),
-        bytes([PACKETS]) + pack_item(0, [((2**60, *MEMBER[1:]), b"")], grouped=False),
-        bytes([PACKETS]) + pack_item(0, [((64, 0, 2**60, *MEMBER[3:]), b"")], grouped=False),
-        bytes([PACKETS]) + pack_item(0, [((4096, 64, *MEMBER[2:]), b"")], grouped=False),
-        bytes([PACKETS]) + pack_item(0, [((*MEMBER[:4], 9, *MEMBER[5:]), b"")], grouped=False),
-        bytes([PACKETS]) + pack_item(0, [((*MEMBER[:6], 9, *MEMBER[7:]), b"")], grouped=False),
-        bytes([PACKETS]) + pack_item(0, [((0, *MEMBER[1:]), b"")], grouped=False),
+        bytes([PACKETS]) + pack_item(5, [(MEMBER, b"")], grouped=False, sent_ns=0),
+        bytes([PACKETS]) + pack_item(0, [(MEMBER, b"")], grouped=False, sent_ns=0),
+        bytes([PACKETS]) + pack_item(0, [((2**60, *MEMBER[1:]), b"")], grouped=False, sent_ns=0),
         bytes([PACKETS])
-        + b"".join(pack_item(n, [(MEMBER, b"")], grouped=False) for n in range(20)),
+        + pack_item(0, [((64, 0, 2**60, *MEMBER[3:]), b"")], grouped=False, sent_ns=0),
+        bytes([PACKETS]) + pack_item(0, [((4096, 64, *MEMBER[2:]), b"")], grouped=False, sent_ns=0),
+        bytes([PACKETS])
+        + pack_item(0, [((*MEMBER[:4], 9, *MEMBER[5:]), b"")], grouped=False, sent_ns=0),
+        bytes([PACKETS])
+        + pack_item(0, [((*MEMBER[:6], 9, *MEMBER[7:]), b"")], grouped=False, sent_ns=0),
+        bytes([PACKETS]) + pack_item(0, [((0, *MEMBER[1:]), b"")], grouped=False, sent_ns=0),
+        bytes([PACKETS])
+        + b"".join(pack_item(n, [(MEMBER, b"")], grouped=False, sent_ns=0) for n in range(20)),
     ],
     ids=[
         "unknown",
