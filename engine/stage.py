@@ -65,6 +65,9 @@ class StageHost(Protocol):
     def wake(self) -> None:
         """Run the stage soon; same thread, coalesced."""
 
+    def run_now(self) -> None:
+        """Run the stage before this returns; same thread, and never from within a turn."""
+
     def wake_threadsafe(self) -> None:
         """Run the stage soon; any thread."""
 
@@ -182,7 +185,8 @@ class Stage:
         self._exits = tuple(exits)
         self._leaves_open = leaves
         for entry in entries:
-            entry.receiver.on_readable = self.host.wake
+            prompt = entry.receiver.rings_outside_turns
+            entry.receiver.on_readable = self.host.run_now if prompt else self.host.wake
         for exit_ in exits:
             exit_.sender.on_credit = self.host.wake
         for adapter in reversed(self.adapters):
@@ -466,7 +470,7 @@ class Stage:
         """Hand an adapter an output from outside a turn; any thread."""
         if not self.done:
             self._posted.append((adapter, output))
-            self.host.wake_threadsafe()
+            self._wake()
 
     @property
     def running(self) -> bool:
@@ -485,8 +489,15 @@ class Stage:
         if not self.done:
             heapq.heappush(timers, timer)
             if not self._running:
-                self.host.wake_threadsafe()
+                self._wake()
         return timer.cancel
+
+    def _wake(self) -> None:
+        """Run soon; any thread. On the stage's own, that takes no system call."""
+        if self.host.in_thread():
+            self.host.wake()
+        else:
+            self.host.wake_threadsafe()
 
     def clock_ns(self) -> int:
         """The stage's clock: the host's, less the time spent waiting for credits."""

@@ -100,8 +100,10 @@ class EdgeReceiver(Protocol):
 
     edge_id: str
     #: Called when items, the end or an error may have arrived. It must only schedule, never run a
-    #: stage.
+    #: stage, unless `rings_outside_turns`.
     on_readable: Callable[[], None] | None
+    #: Whether on_readable is called by the loop alone, never from within anybody's turn.
+    rings_outside_turns: bool
 
     @property
     def readable(self) -> bool:

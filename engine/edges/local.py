@@ -31,6 +31,8 @@ class LocalEdge:
     Nothing is moved here, so bytes are not counted.
     """
 
+    rings_outside_turns = False
+
     def __init__(self, edge_id: str, capacity: int, now_ns: Clock | None = None) -> None:
         """Make an edge.
 

@@ -113,6 +113,9 @@ class VirtualHost:
     def wake(self) -> None:
         self._woken = True
 
+    def run_now(self) -> None:
+        self._woken = True
+
     def wake_threadsafe(self) -> None:
         self._woken = True
 

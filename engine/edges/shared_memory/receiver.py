@@ -66,6 +66,8 @@ _TABLE = codec.KIND_CODES["table"]
 class SharedMemoryReceiver:
     """The consumer's end, see `engine.edges.contract.EdgeReceiver`."""
 
+    rings_outside_turns = True
+
     def __init__(
         self,
         edge_id: str,

@@ -6,6 +6,7 @@ Source: FR-007, SC-007.
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.testing.edges.flow_checks import LARGE_FRAMES
@@ -257,3 +258,34 @@ async def check_statistics(make: MakeEdge) -> None:
     expect(refused == 2, f"asking in vain is a refusal, too, and refused is {refused}")  # noqa: PLR2004 - both
     await traffic.come_home()
     expect(traffic.away == 0, f"all turns have ended, and {traffic.away} credits are away")
+
+
+@CREDIT_CHECKS.rule("who says that it rings outside turns calls on_readable from the loop alone")
+async def check_rings_outside_turns(make: MakeEdge) -> None:
+    traffic = Traffic(make(3))
+    pair = traffic.pair
+    if not pair.receiver.rings_outside_turns:
+        return
+    inside: list[str] = []
+    rung: list[str] = []
+    pair.receiver.on_readable = lambda: rung.extend(inside[-1:])
+
+    def within(name: str, call: Callable[[], object]) -> None:
+        inside.append(name)
+        call()
+        inside.pop()
+
+    for round_ in range(3):
+        within("try_send", traffic.fill)
+        within("sender.flush", pair.sender.flush)
+        await traffic.settle()
+        within("try_receive", traffic.take)
+        within("release", traffic.release)
+        within("receiver.flush", pair.receiver.flush)
+        within("discard_older", partial(traffic.discard_older, round_ + 1))
+        await traffic.settle()
+    within("finish", pair.sender.finish)
+    within("sender.flush", pair.sender.flush)
+    await traffic.settle()
+    within("close", pair.receiver.close)
+    expect(not rung, f"on_readable was called from within {', '.join(sorted(set(rung)))}")

@@ -70,6 +70,7 @@ FAULTS: dict[str, Fault] = {
     "runs the consumer in on_readable": Fault(
         ("callbacks_only_schedule",), receiver=receivers.EatsInCallback
     ),
+    "rings inside a turn": Fault(("rings_outside_turns",), receiver=receivers.RingsInside),
     "sleeps through": Fault(("wakes",), receiver=receivers.SleepsThrough),
     "discards credits": Fault(("discard_older",), receiver=receivers.DiscardsCredits),
     "discards all": Fault(("discard_older",), receiver=receivers.DiscardsAll),

@@ -85,6 +85,7 @@ class PassingReceiver:
         self.inner = inner
         self.secrets = secrets
         self.edge_id = inner.edge_id
+        self.rings_outside_turns = inner.rings_outside_turns
 
     @property
     def on_readable(self) -> Callable[[], None] | None:

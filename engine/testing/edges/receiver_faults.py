@@ -63,6 +63,19 @@ class EatsInCallback(_Buffering):
         pass
 
 
+class RingsInside(PassingReceiver):
+    """Says that it rings outside turns, and tells the consumer in the middle of one."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.rings_outside_turns = True
+
+    def release(self, count: int = 1) -> None:
+        super().release(count)
+        if self.on_readable is not None:
+            self.on_readable()
+
+
 class SleepsThrough(PassingReceiver):
     """Tells the consumer of the first item, and of nothing that comes later."""
 
