@@ -20,7 +20,7 @@ VENV_WORKS := $(shell $(PY) -c 'import sys; assert sys.version_info >= (3, 11)' 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check format format-check lint types imports docs pins bench peers peers-pins \
+.PHONY: help setup run test fault check format format-check lint types imports docs pins bench peers peers-pins \
 	clean broken
 
 help: ## list the commands
@@ -77,6 +77,10 @@ run: $(READY) ## run the demo
 
 test: $(READY) ## run the tests (ARGS="-k words" narrows them)
 	@$(PY) -m pytest $(ARGS)
+
+fault: $(READY) ## the whole kill matrix and 200 sessions; MINUTES=n: random cells for so long
+	@$(if $(MINUTES),$(PY) -m tests.fault.soak --minutes $(MINUTES),FAULT=all $(PY) -m pytest tests/fault) \
+		$(ARGS)
 
 check: format-check lint types imports test ## all that CI runs
 

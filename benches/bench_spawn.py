@@ -6,18 +6,22 @@ Two levels, both with a warm zygote and an operator that does nothing:
     session  what a user waits for: entering `async with pipeline.session()`, with making the plan,
              and leaving it
 
-each for one at a time and for five at once (five stages of one session). Beside them, in the same
-rounds, the standard library's ways to start a process that has numpy and pyarrow: "spawn", a fresh
-interpreter each, and "forkserver", a server that has them loaded. Source: FR-004, NFR-002.
+each for one at a time and for five at once (five stages of one session), and a worker of another
+interpreter, too: that of a virtual environment made for the bench, which has a zygote of its own.
+Beside them, in the same rounds, the standard library's ways to start a process that has numpy and
+pyarrow: "spawn", a fresh interpreter each, and "forkserver", a server that has them loaded.
+Source: FR-004, NFR-002.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import queue
+import sysconfig
+import tempfile
 import time
+import venv
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -25,8 +29,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benches.empty_worker import ENTRY
 from benches.peers import Peer
+from benches.processes import cpu_seconds_with_ended, parent_of
 from benches.report import Result, percentile, result
-from benches.rounds import Samples, alternate
+from benches.rounds import CannotMeasure, Samples, alternate
+from engine.errors import RemoteMediaError
 from engine.workers.notices import FailedNotice, ReadyNotice
 from engine.workers.service import WorkerService, WorkerSpec
 from operators.flow.pass_through import PassThrough
@@ -45,6 +51,7 @@ GROUP = 5
 #: Fresh interpreters each round: they take a quarter of a second each.
 FRESH = 2
 PATIENCE_S = 30.0
+_ROOT = Path(__file__).parent.parent
 
 ONE_P50_MS_MAX = 8.0
 ONE_P99_MS_MAX = 20.0
@@ -60,14 +67,20 @@ class Sample(NamedTuple):
 
 
 def run(rounds: int) -> list[Result]:
-    zygotes = alternate("spawn, zygote", {"ours": _zygote}, rounds)
     with ExitStack() as stack:
+        other = other_interpreter(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        starts: dict[str, Callable[[], float]] = {
+            "zygote/ours": _zygote,
+            "zygote/other-interpreter/ours": partial(_zygote, other),
+        }
+        zygotes = alternate("spawn, zygote", starts, rounds)
         service = WorkerService.shared()
         stack.callback(service.close)
         service.warm(wait_s=PATIENCE_S)
         library = stack.enter_context(Peer("multiprocessing_start", None))
         subjects: dict[str, Callable[[], Sample]] = {
             "worker/one/ours": partial(_workers, service, SINGLES, 1),
+            "worker/one/other-interpreter/ours": partial(_workers, service, SINGLES, 1, other),
             "worker/one/multiprocessing-forkserver": partial(
                 _library, library, method="forkserver", workers=SINGLES, at_once=1
             ),
@@ -83,7 +96,12 @@ def run(rounds: int) -> list[Result]:
         }
         samples = alternate("spawn", subjects, rounds)
     return [
-        result("zygote/ours", "ready", "ms", [seconds * 1e3 for seconds in zygotes.of["ours"]]),
+        *(
+            result(
+                case, "ready", "ms", [each * 1e3 for each in taken], why=zygotes.why.get(case, "")
+            )
+            for case, taken in zygotes.of.items()
+        ),
         *_results(samples),
     ]
 
@@ -113,27 +131,55 @@ def _results(samples: Samples[Sample]) -> Iterator[Result]:
 # --- ours --------------------------------------------------------------------------------------
 
 
-def _zygote() -> float:
+def other_interpreter(folder: Path) -> str:
+    """Make a virtual environment, and give its interpreter's path.
+
+    It finds what this interpreter's own environment and the system's have.
+
+    Args:
+        folder: an empty one.
+    """
+    venv.create(folder, system_site_packages=True, symlinks=True)
+    packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
+    # This interpreter may belong to a virtual environment itself: then the system's is another one.
+    (Path(packages) / "bench.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return str(folder / "bin" / "python")
+
+
+def _zygote(interpreter: str | None = None) -> float:
     """Seconds from nothing to a zygote that can fork."""
     service = WorkerService()
     try:
         started = time.perf_counter()
-        service.warm(wait_s=PATIENCE_S)
+        _warm(service, interpreter)
         return time.perf_counter() - started
     finally:
         service.close()
 
 
-def _workers(service: WorkerService, workers: int, at_once: int) -> Sample:
+def _warm(service: WorkerService, interpreter: str | None) -> None:
+    try:
+        service.warm(interpreter, wait_s=PATIENCE_S)
+    except RemoteMediaError as error:
+        if interpreter is None:
+            raise
+        raise CannotMeasure(f"no worker of another interpreter: {error.message}") from error
+
+
+def _workers(
+    service: WorkerService, workers: int, at_once: int, interpreter: str | None = None
+) -> Sample:
+    _warm(service, interpreter)
+    start = partial(_start, service, interpreter=interpreter)
     ready: list[float] = []
     closed: list[float] = []
-    first = _start(service, 1)
+    first = start(1)
     zygote = _zygote_of(lambda: first[0].pid)
     _stop(first)
     started_cpu = _cpu_seconds(zygote)
     for _ in range(workers // at_once):
         started = time.perf_counter()
-        group = _start(service, at_once)
+        group = start(at_once)
         ready.append(time.perf_counter() - started)
         ending = time.perf_counter()
         _stop(group)
@@ -141,7 +187,9 @@ def _workers(service: WorkerService, workers: int, at_once: int) -> Sample:
     return Sample(ready, closed, (_cpu_seconds(zygote) - started_cpu) / workers)
 
 
-def _start(service: WorkerService, count: int) -> list[WorkerHandle]:
+def _start(
+    service: WorkerService, count: int, *, interpreter: str | None = None
+) -> list[WorkerHandle]:
     """Start workers and wait until all are ready."""
     notices: queue.SimpleQueue[WorkerNotice] = queue.SimpleQueue()
     spec = WorkerSpec(
@@ -150,6 +198,9 @@ def _start(service: WorkerService, count: int) -> list[WorkerHandle]:
         node_ids=("empty",),
         title="remotemedia empty --session bench",
         start=json.dumps({"entry": ENTRY}).encode(),
+        # Another interpreter is given our packages, but not what lies beside them.
+        extra_paths=() if interpreter is None else (str(_ROOT),),
+        interpreter=interpreter,
     )
     handles = [service.spawn(spec, notices.put) for _ in range(count)]
     missing = count
@@ -193,9 +244,7 @@ async def _open_and_close(pipeline: Pipeline, sessions: int, nodes: int) -> Samp
 
 def _cpu_seconds(zygote: int) -> float:
     """Processor time of this process, the zygote, and all its workers that have ended."""
-    fields = Path(f"/proc/{zygote}/stat").read_text().rpartition(")")[2].split()
-    ticks = sum(int(count) for count in fields[11:15])
-    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + cpu_seconds_with_ended(zygote)
 
 
 def _zygote_of(worker_pid: Callable[[], int]) -> int:
@@ -204,7 +253,7 @@ def _zygote_of(worker_pid: Callable[[], int]) -> int:
     while not (pid := worker_pid()):
         assert time.monotonic() < deadline_s, "a worker's process id never became known"
         time.sleep(1e-3)
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return parent_of(pid)
 
 
 # --- peers -------------------------------------------------------------------------------------

@@ -67,14 +67,23 @@ def take(pids: Sequence[int]) -> Sample:
     arenas: dict[int, int] = {}
     pss = private = 0
     for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            if name == "Pss":
-                pss += _kibibytes(rest)
-            elif name.startswith("Private_"):
-                private += _kibibytes(rest)
+        own_pss, own_private = parse_rollup(Path(f"/proc/{pid}/smaps_rollup").read_text())
+        pss += own_pss
+        private += own_private
         arenas.update(_arenas_of(pid))
     return Sample(arenas, pss, private)
+
+
+def parse_rollup(text: str) -> tuple[int, int]:
+    """PSS and private bytes of a smaps_rollup."""
+    pss = private = 0
+    for line in text.splitlines():
+        name, _, rest = line.partition(":")
+        if name == "Pss":
+            pss += _kibibytes(rest)
+        elif name.startswith("Private_"):
+            private += _kibibytes(rest)
+    return pss, private
 
 
 def peak_of(samples: Sequence[Sample]) -> Peak:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.adapters import make_adapter
-from engine.errors import NodeError
+from engine.errors import NodeError, UsageError
 from engine.registry import resolve
 from engine.stage_ends import Entry, Exit
 
@@ -31,7 +31,13 @@ def make_operators(plan: StagePlan) -> dict[str, Operator]:
 
 
 def _made(node: NodePlan) -> Operator:
-    cls = resolve(node.target)
+    try:
+        cls = resolve(node.target)
+    except UsageError as error:
+        told = UsageError(
+            f"node {node.id!r}: {error.message}", **{**error.context, "node_id": node.id}
+        )
+        raise told from error.__cause__ or error
     try:
         return cls(**node.params)
     except TypeError as error:

@@ -71,9 +71,10 @@ class Settings:
         shm_segment_bytes: size of the arena of one producing stage.
         checksums: whether payloads are checked against a CRC-32 where they cross processes.
         python_executable: interpreter of worker processes.
-        venv_path: virtual environment of worker processes, absolute, or None.
-        extra_paths: absolute directories workers find modules in besides their own.
-        allowed: other interpreters that manifests may name.
+        venv_path: virtual environment of worker processes, absolute, or None; counts before
+            python_executable.
+        extra_paths: absolute directories workers find modules in before their own.
+        allowed: other interpreters and virtual environments that manifests may name.
         hang_timeout_s: silence after which a worker is taken for hung.
         max_processes_total: cap on the processes of all sessions together.
         max_session_memory_mb: cap on the memory of one session in MiB, or None.
@@ -152,13 +153,13 @@ class PythonTable(_Table):
     """The interpreter of worker processes."""
 
     executable: _Text = _DEFAULTS.python_executable
-    """Interpreter; "python" is the one the service runs on."""
+    """Interpreter; "python" is the one the service runs on. A path is relative to the file."""
     venv_path: _Text | None = None
-    """Virtual environment; relative to the file."""
+    """Virtual environment, counts before executable; relative to the file."""
     extra_paths: tuple[_Text, ...] = ()
     """Directories to find modules in; relative to the file."""
     allowed: tuple[_Text, ...] = ()
-    """Other interpreters that manifests may name."""
+    """Other interpreters and virtual environments that manifests may name; relative to the file."""
 
 
 class MultiprocessTable(_Table):
@@ -222,7 +223,6 @@ _RENAMED = {
 #: Keys of a manifest that only the service's own file may set, by name in Settings.
 _SERVICE_ONLY = frozenset(
     {
-        "venv_path",
         "extra_paths",
         "allowed",
         "max_processes_total",
@@ -295,11 +295,19 @@ def _parse(raw: dict[str, Any], path: Path) -> Settings:
     if values.get("venv_path") is not None:
         values["venv_path"] = _absolute(base, values["venv_path"])
     values["extra_paths"] = tuple(_absolute(base, item) for item in values.get("extra_paths", ()))
+    if "python_executable" in values:
+        values["python_executable"] = _located(base, values["python_executable"])
+    values["allowed"] = tuple(_located(base, item) for item in values.get("allowed", ()))
     return replace(_DEFAULTS, **values)
 
 
 def _absolute(base: Path, path: str) -> str:
     return os.path.normpath(base / Path(path).expanduser())
+
+
+def _located(base: Path, program: str) -> str:
+    """A program's absolute path; a mere name, which PATH finds, stays as it is."""
+    return _absolute(base, program) if "/" in program else program
 
 
 def _verdict(error: ErrorDetails) -> str:
@@ -406,6 +414,8 @@ class _SessionOverrides:
             for setting in _settings_in(table, repaired, _MANIFEST_ROOT)
             if self._permits(setting)
         }
+        if "python_executable" in values:
+            values.setdefault("venv_path")  # the service's does not outlive the manifest's choice
         return replace(self._settings, **values), tuple(self._problems)
 
     def _validate(self, raw: dict[str, Any]) -> tuple[MultiprocessTable, dict[str, Any]]:
@@ -435,19 +445,35 @@ class _SessionOverrides:
             return False
         if name == "python_executable":
             return self._permits_interpreter(setting)
+        if name == "venv_path":
+            return self._permits_venv(setting)
         return True
 
     def _permits_interpreter(self, setting: _Setting) -> bool:
-        value, settings = setting.value, self._settings
-        if value in OWN_INTERPRETER or value == settings.python_executable:
+        if setting.value in OWN_INTERPRETER or setting.value == self._settings.python_executable:
             return False
-        if value in settings.allowed:
+        return self._permits_listed(setting, "interpreter", ["python"])
+
+    def _permits_venv(self, setting: _Setting) -> bool:
+        if setting.value in {None, self._settings.venv_path}:
+            return False
+        return self._permits_listed(setting, "virtual environment", [])
+
+    def _permits_listed(self, setting: _Setting, what: str, others: list[str]) -> bool:
+        """Whether `allowed` has just this text.
+
+        Never what the text leads to: a link or a `..` of the client's may lead to an interpreter
+        that is allowed and bring along what is not, and the interpreters of most virtual
+        environments are links to one and the same file.
+        """
+        if setting.value in self._settings.allowed:
             return True
-        choices = ", ".join(["python", *settings.allowed])
+        choices = ", ".join([*others, *self._settings.allowed]) or "none"
         self._problems.append(
             Problem(
                 setting.path,
-                f"the service does not allow the interpreter {quoted(value)}; it allows {choices}",
+                f"the service does not allow the {what} {quoted(setting.value)}; it allows"
+                f" {choices}",
             )
         )
         return False

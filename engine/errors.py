@@ -8,7 +8,8 @@ Pure: no I/O, no clock. Source: FR-006, FR-010; every error a user can meet is o
     ├── UsageError                  usage             the API or the command was used wrongly
     ├── MediaError                  media             a media file is missing, or not what it should
     │                                                 be
-    ├── ResourceLimitError          resource_limit    a limit would be exceeded; nothing was started
+    ├── ResourceLimitError          resource_limit    a limit would be exceeded, and nothing was
+    │                                                 started; or that of memory was
     ├── StartupError                startup           a session could not start
     │   ├── InitTimeoutError        init_timeout      … initialize took longer than init_timeout
     │   └── SpawnError              spawn             … a worker or a zygote could not be started
@@ -136,7 +137,10 @@ class MediaError(RemoteMediaError):
 
 
 class ResourceLimitError(RemoteMediaError):
-    """A limit would be exceeded; `context` has `limit` and `requested`. Source: FR-010."""
+    """A limit would be, or was, exceeded; `context` has `limit` and `requested`. Source: FR-010.
+
+    Only the limit of memory can be exceeded once a session has started.
+    """
 
     code = "resource_limit"
 
@@ -171,7 +175,13 @@ class NodeError(RemoteMediaError):
 
     @classmethod
     def of(
-        cls, node_id: str, cause: BaseException, *, during: str, sequence: int | None = None
+        cls,
+        node_id: str,
+        cause: BaseException,
+        *,
+        during: str,
+        sequence: int | None = None,
+        hint: str = "",
     ) -> NodeError:
         """Wrap what an operator raised.
 
@@ -180,10 +190,13 @@ class NodeError(RemoteMediaError):
             cause: what it raised; becomes `__cause__`.
             during: the contract's method: "initialize", "process", "flush", …
             sequence: sequence of the packet being processed, if there was one.
+            hint: what to do about it.
         """
         what = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
         if isinstance(cause, ValueError) and "read-only" in str(cause):
             what += ". A payload's arrays are read-only: write into a copy, or into ctx.empty(...)"
+        if hint:
+            what += f". {hint}"
         where = f" (packet {sequence})" if sequence is not None else ""
         error = cls(
             f"node {node_id!r} failed in {during}{where}: {what}",

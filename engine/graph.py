@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.edges.overflow import BLOCK, OVERFLOWS, may_drop
 from engine.errors import Problem, UsageError
 from engine.manifest.limits import DOCUMENT
+from engine.manifest.model import ProcessGroup
 from engine.manifest.params import normalize_params
 from engine.operator import Operator, Ports, ports_of
 from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
-    from engine.manifest.model import Connection, Manifest, Node
+    from engine.manifest.model import Connection, Manifest, Node, Restart
     from engine.registry import OperatorSpec, Registry
 
     _Key = TypeVar("_Key", bound=Hashable)
@@ -97,9 +98,11 @@ class GraphNode:
         params: validated, by the operator's own names.
         ports: its ports with these params.
         executor: where the manifest wants it to run, or None.
+        group: the name of the process it shares, or None.
         is_output: whether its outputs leave the session although other nodes take them too.
         process_timeout_ms: bound on one turn, or None.
         index: its place among the manifest's nodes.
+        restart: what happens when its process fails; None: the session fails.
     """
 
     id: str
@@ -111,6 +114,8 @@ class GraphNode:
     is_output: bool
     process_timeout_ms: int | None
     index: int
+    group: str | None = None
+    restart: Restart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +323,10 @@ class _Builder:
                     is_output=node.is_output_node,
                     process_timeout_ms=node.process_timeout_ms,
                     index=index,
+                    group=node.executor.process
+                    if isinstance(node.executor, ProcessGroup)
+                    else None,
+                    restart=node.restart,
                 )
             )
 
@@ -351,6 +360,8 @@ class _Builder:
 
     def _executor(self, node: Node, path: str) -> str | None:
         """The executor the manifest names, if there is one of that name."""
+        if isinstance(node.executor, ProcessGroup):
+            return "process"
         if node.executor is None or node.executor in EXECUTORS:
             return node.executor
         hint = self._suggestion(node.executor, EXECUTORS, "executors of this version")

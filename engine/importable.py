@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 from engine.errors import UsageError
+from engine.missing import remedy
 from engine.wording import suggestion
 
 
@@ -26,12 +27,8 @@ def import_named(target: str) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
     except ImportError as error:
-        missing = getattr(error, "name", None) or module_name
-        raise UsageError(
-            f"cannot import {target!r}: {error}; install the package that provides {missing!r},"
-            " or check the module's name and extra_paths",
-            target=target,
-        ) from error
+        todo = remedy(error) or "check the module's name and extra_paths"
+        raise UsageError(f"cannot import {target!r}: {error}; {todo}", target=target) from error
     except Exception as error:
         raise UsageError(
             f"importing {module_name!r} raised {type(error).__name__}: {error}", target=target

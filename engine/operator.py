@@ -164,6 +164,9 @@ class Operator(Composable):
     strict: ClassVar[bool] = False
     #: Executor when the manifest names none: "local" or "process"; None: the pattern rule decides.
     default_executor: ClassVar[str | None] = None
+    #: Whether it must not run on the session's own loop, since it would harm what else runs there;
+    #: `default_executor` is then "process".
+    process_only: ClassVar[bool] = False
     #: Whether it keeps something between packets; then it must define `reset`.
     stateful: ClassVar[bool] = False
     #: Whether process takes a whole group {port: packet} instead of one packet.

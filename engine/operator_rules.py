@@ -41,6 +41,8 @@ def check_class(cls: type[Operator], base: type[Operator]) -> None:
 def _methods(cls: type[Operator], base: type[Operator]) -> Iterator[str]:
     if cls.stateful and cls.reset is base.reset:
         yield "is stateful and has no reset(ctx): an interrupt must be able to empty it"
+    if cls.process_only and cls.default_executor != "process":
+        yield 'is process_only and so needs default_executor = "process"'
     for name in _AWAITED:
         if not _is_asynchronous(getattr(cls, name)):
             yield f"{name} must be `async def`"

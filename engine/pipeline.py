@@ -157,9 +157,16 @@ class Pipeline:
         )
         return self._with_flow(flow, None)
 
-    def on(self, executor: str, *, timeout_ms: int | None = None) -> Self:
+    def on(
+        self,
+        executor: str,
+        *,
+        group: str | None = None,
+        timeout_ms: int | None = None,
+        restart: Mapping[str, int] | None = None,
+    ) -> Self:
         """Place all its nodes on an executor; see `Composable.on`."""
-        flow = self._own_flow().on(executor, timeout_ms=timeout_ms)
+        flow = self._own_flow().on(executor, group=group, timeout_ms=timeout_ms, restart=restart)
         return self._with_flow(flow, None)
 
     def into(
@@ -239,11 +246,11 @@ class Pipeline:
 
     # --- running ----------------------------------------------------------------------------------
 
-    def session(self, on_progress: Callable[[Progress], None] | None = None) -> Session:
+    def session(self, on_progress: Callable[[Progress], object] | None = None) -> Session:
         """A session of this pipeline, to be entered with `async with`.
 
         Args:
-            on_progress: told of each step of each node's start.
+            on_progress: told of each step of each node's start; `Session.on_progress` adds more.
 
         Raises:
             ManifestError, ResourceLimitError: see `plan`.
@@ -254,7 +261,7 @@ class Pipeline:
         return Session(plan, on_progress)
 
     def blocking_session(
-        self, on_progress: Callable[[Progress], None] | None = None
+        self, on_progress: Callable[[Progress], object] | None = None
     ) -> BlockingSession:
         """The same for code without a loop, to be entered with `with`; it has a thread of its own.
 

@@ -12,12 +12,16 @@ Where a node runs, the first rule that applies:
 
 Which nodes share a stage:
 
-    process     each node a stage of its own
+    process     each node a stage of its own; those of one group share a worker, and there the same
+                rules as for local nodes say which of them share a stage
     waiting     a local node that waits or chooses begins a stage; behind it, in the same stage,
                 come the synchronous nodes that are fed by that stage alone, so that nothing else
                 ever stands in line behind what it waits for
     plain       other synchronous local nodes that are linked, as far as the graph of stages stays
                 acyclic: on a cycle of stages each would wait for the other's credits
+
+So a worker may host several stages, and stages of one worker may stand on both sides of another
+one: A(g) → B → C(g) are three stages in two workers.
 
 A stage is pushed through depth first, a few frames of the interpreter's stack per node; so one has
 at most STAGE_DEPTH_MAX nodes in a row, and a longer chain goes on in the next stage.
@@ -49,6 +53,19 @@ __all__ = ["EdgePlan", "Link", "NodePlan", "Plan", "StagePlan", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
+class RestartRule:
+    """What happens when the worker of a node fails.
+
+    Attributes:
+        max: how often it is started again, in all.
+        backoff_ms: pause before the first time, doubled before each further one.
+    """
+
+    max: int
+    backoff_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodePlan:
     """A node, placed.
 
@@ -63,6 +80,8 @@ class NodePlan:
         rule: which rule placed it: "manifest", "operator", "pattern", "default" or "disabled".
         begins_stage: whether it waits or chooses, so that it begins a stage.
         process_timeout_ms: bound on one turn, or None.
+        group: the name of the process it shares, or None.
+        restart: what happens when its process fails; None: the session fails.
     """
 
     id: str
@@ -75,6 +94,8 @@ class NodePlan:
     rule: str
     begins_stage: bool = False
     process_timeout_ms: int | None = None
+    group: str | None = None
+    restart: RestartRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +107,24 @@ class StagePlan:
         executor: "local" or "process".
         nodes: in topological order.
         links: the connections inside it, in the manifest's order.
+        worker: id of the first stage of the worker that runs it; "" for the session's own loop.
     """
 
     id: str
     executor: str
     nodes: tuple[NodePlan, ...]
     links: tuple[Link, ...] = ()
+    worker: str = ""
+
+    @property
+    def group(self) -> str | None:
+        """The name of the process it shares with other stages of that name, or None."""
+        return self.nodes[0].group
+
+    @property
+    def restart(self) -> RestartRule | None:
+        """What happens when its worker fails; None: the session fails."""
+        return self.nodes[0].restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +139,8 @@ class EdgePlan:
         source_port: its output port; "" for an ingress.
         target_node: the receiving node; for an egress, the node whose output it is.
         target_port: its input port; "" for an ingress (each packet says its own) and an egress.
-        kind: "local" (both ends on the session's loop) or "shared_memory".
+        kind: "local" (both ends on the session's loop, or on that of one worker) or
+            "shared_memory".
         capacity: credits, in packets.
         overflow: what a full edge does, one of `engine.edges.overflow.OVERFLOWS`.
         max_age_ms: how long a packet may wait on it before it is dropped; None: for ever.
@@ -157,10 +191,19 @@ class Plan:
     settings: Settings
     warnings: tuple[Problem, ...] = ()
 
+    @property
+    def workers(self) -> dict[str, tuple[StagePlan, ...]]:
+        """Id of each worker → the stages it runs, in topological order."""
+        hosted: dict[str, tuple[StagePlan, ...]] = {}
+        for stage in self.stages:
+            if stage.worker:
+                hosted[stage.worker] = (*hosted.get(stage.worker, ()), stage)
+        return hosted
+
     def describe(self) -> str:
         """The plan as text: stages and where they run, nodes and why, edges and their bounds."""
         nodes = sum(len(stage.nodes) for stage in self.stages)
-        processes = sum(stage.executor == "process" for stage in self.stages)
+        processes = len(self.workers)
         counts = (_count(nodes, "node"), _count(len(self.stages), "stage"))
         lines = [f"{self.name}: {' in '.join(counts)}, {_count(processes, 'process')}", ""]
         for stage in self.stages:
@@ -189,15 +232,21 @@ def _count(number: int, noun: str) -> str:
 
 def _stage_lines(stage: StagePlan) -> list[str]:
     width = max(len(node.id) for node in stage.nodes)
+    group = f" {stage.group}" if stage.group is not None else ""
     return [
-        f"stage {stage.id} ({stage.executor})",
+        f"stage {stage.id} ({stage.executor}{group})",
         *(
             f"  {node.id:<{width}}  {node.node_type}: {node.executor}, {_RULES[node.rule]}"
-            f"{', begins a stage' if _waits(node) else ''}"
+            f"{', begins a stage' if _waits(node) else ''}{_restart_text(node)}"
             for node in stage.nodes
         ),
         *(f"  {link}" for link in stage.links),
     ]
+
+
+def _restart_text(node: NodePlan) -> str:
+    rule = node.restart
+    return "" if rule is None else f", started again at most {_count(rule.max, 'time')}"
 
 
 def make_plan(
@@ -245,13 +294,15 @@ def _place(graph: Graph, settings: Settings) -> tuple[dict[str, NodePlan], list[
     for node in graph.nodes:
         executor, rule = _executor(node)
         if executor == "process" and not settings.enabled:
-            if rule == "manifest":
+            if rule == "manifest" and not node.spec.cls.process_only:
                 text = "processes are disabled here; the node runs on the server's loop"
                 problems.append(_problem(node, "executor", text, "warning"))
             executor, rule = "local", "disabled"
-        problem = _placement_problem(node, executor, rule)
-        if problem is not None:
-            problems.append(problem)
+        found = (
+            _placement_problem(node, executor, rule),
+            _restart_problem(node, graph, executor, rule),
+        )
+        problems += [problem for problem in found if problem is not None]
         placed[node.id] = NodePlan(
             id=node.id,
             node_type=node.node_type,
@@ -263,6 +314,8 @@ def _place(graph: Graph, settings: Settings) -> tuple[dict[str, NodePlan], list[
             rule=rule,
             begins_stage=node.spec.begins_stage,
             process_timeout_ms=node.process_timeout_ms,
+            group=node.group if executor == "process" else None,
+            restart=_restart_rule(node) if executor == "process" else None,
         )
     return placed, problems
 
@@ -284,6 +337,8 @@ def _placement_problem(node: GraphNode, executor: str, rule: str) -> Problem | N
         hint = suggestion(executor, EXECUTORS, "executors of this version")
         text = f"{node.node_type} asks for the executor {executor!r}, which there is not{hint}"
         return _problem(node, "node_type", text)
+    if executor == "local" and node.spec.cls.process_only:
+        return _process_only_problem(node, rule)
     if executor != "process":
         return None
     module, _, qualname = node.spec.target.partition(":")
@@ -304,6 +359,45 @@ def _placement_problem(node: GraphNode, executor: str, rule: str) -> Problem | N
         " move the class to a module, or run the node local"
     )
     return _problem(node, "executor" if rule == "manifest" else "node_type", text)
+
+
+def _process_only_problem(node: GraphNode, rule: str) -> Problem:
+    text = f"{node.node_type} runs in a process of its own only"
+    if rule == "disabled":
+        return _problem(node, "node_type", f"{text}, and processes are disabled here (enabled)")
+    return _problem(node, "executor", f'{text}; say "executor": "process", or leave executor out')
+
+
+def _restart_rule(node: GraphNode) -> RestartRule | None:
+    restart = node.restart
+    return None if restart is None else RestartRule(restart.max, restart.backoff_ms)
+
+
+def _restart_problem(node: GraphNode, graph: Graph, executor: str, rule: str) -> Problem | None:
+    """Why a node cannot be started again although the manifest wants it."""
+    cls = node.spec.cls
+    if node.restart is None or rule == "disabled":
+        return None
+    mates = [
+        repr(other.id)
+        for other in graph.nodes
+        if node.group is not None and other.group == node.group and other is not node
+    ]
+    if executor != "process":
+        text = 'only a process is started again; say "executor": "process", or leave restart out'
+    elif mates:
+        text = (
+            f"the node shares the process {node.group!r} with {', '.join(mates)}, which would lose"
+            ' what they do; give it a process of its own, "executor": "process"'
+        )
+    elif cls.stateful or hasattr(cls, "stage_adapter"):
+        text = (
+            f"{cls.__name__} keeps state between packets, and a new process would begin without"
+            " it; leave restart out, or set stateful = False if it keeps none"
+        )
+    else:
+        return None
+    return _problem(node, "restart", text)
 
 
 def _main_has_file() -> bool:
@@ -328,13 +422,13 @@ def _link_problems(graph: Graph, settings: Settings) -> list[Problem]:
 
 
 def _check_process_limit(placed: Mapping[str, NodePlan], settings: Settings) -> None:
-    requested = sum(node.executor == "process" for node in placed.values())
+    requested = len({_home(node) for node in placed.values() if node.executor == "process"})
     limit = settings.process_limit
     if requested > limit:
         capped = settings.max_processes_per_session != limit
         raise ResourceLimitError(
-            f"the manifest has {requested} process nodes and a session may have {limit}; run some"
-            f" of them local, or raise"
+            f"the manifest asks for {requested} processes and a session may have {limit}; run nodes"
+            ' local, or let them share a process ("executor": {"process": "a name"}), or raise'
             f" {'max_processes_total' if capped else 'max_processes_per_session'}",
             limit=limit,
             requested=requested,
@@ -344,12 +438,21 @@ def _check_process_limit(placed: Mapping[str, NodePlan], settings: Settings) -> 
 # --- stages -----------------------------------------------------------------------------------
 
 
+def _home(node: NodePlan) -> tuple[str, str | None, str]:
+    """What nodes have in common that run in one place: the loop they run on."""
+    return (node.executor, node.group, node.id if _alone(node) else "")
+
+
+def _alone(node: NodePlan) -> bool:
+    return node.executor == "process" and node.group is None
+
+
 def _waits(node: NodePlan) -> bool:
-    return node.executor == "local" and node.begins_stage
+    return not _alone(node) and node.begins_stage
 
 
 def _plain(node: NodePlan) -> bool:
-    return node.executor == "local" and not node.begins_stage
+    return not _alone(node) and not node.begins_stage
 
 
 class _Fusion:
@@ -404,7 +507,9 @@ class _Fusion:
                 stage = source
 
     def _may_share(self, stage: int, other: int) -> bool:
-        """Whether together they are not too deep, and no two of their nodes must be kept apart."""
+        """Whether they run in one place, are not too deep together, and need not be kept apart."""
+        if _home(self.members[stage][0]) != _home(self.members[other][0]):
+            return False
         if self._tier[stage] != self._tier[other]:
             return False
         if not self._apart:
@@ -478,12 +583,19 @@ def _stages(graph: Graph, placed: Mapping[str, NodePlan]) -> tuple[StagePlan, ..
         members.sort(key=lambda node: rank[node.id])
     first = sorted(fusion.members, key=lambda stage: rank[fusion.members[stage][0].id])
     order = topological_order({stage: fusion.successors[stage] for stage in first})
-    return tuple(_stage(fusion.members[stage], links[stage]) for stage in order)
+    workers: dict[tuple[str, str | None, str], str] = {}
+    return tuple(_stage(fusion.members[stage], links[stage], workers) for stage in order)
 
 
-def _stage(members: Sequence[NodePlan], links: Iterable[Link]) -> StagePlan:
+def _stage(
+    members: Sequence[NodePlan],
+    links: Iterable[Link],
+    workers: dict[tuple[str, str | None, str], str],
+) -> StagePlan:
+    """A stage; `workers` has the id of the worker of each home that has been met."""
     head = members[0]
-    return StagePlan(id=head.id, executor=head.executor, nodes=tuple(members), links=tuple(links))
+    worker = workers.setdefault(_home(head), head.id) if head.executor == "process" else ""
+    return StagePlan(head.id, head.executor, tuple(members), tuple(links), worker)
 
 
 # --- edges ------------------------------------------------------------------------------------
@@ -533,7 +645,7 @@ class _Edges:
             source_port="",
             target_node=node,
             target_port="",
-            kind=_kind(stage),
+            kind=_kind(None, stage),
             capacity=self._settings.channel_capacity,
         )
 
@@ -568,11 +680,19 @@ class _Edges:
             source_port=port,
             target_node=node,
             target_port="",
-            kind=_kind(stage),
+            kind=_kind(stage, None),
             capacity=self._settings.channel_capacity,
         )
 
 
-def _kind(*stages: StagePlan) -> str:
-    """The kind of an edge between these stages, or between one and the session's own loop."""
-    return "local" if all(stage.executor == "local" for stage in stages) else "shared_memory"
+def _kind(source: StagePlan | None, target: StagePlan | None) -> str:
+    """The kind of an edge between two stages; None: the session itself."""
+    return "local" if _loop(source) == _loop(target) else "shared_memory"
+
+
+def _loop(stage: StagePlan | None) -> str:
+    """The worker on whose loop a stage's edges end; "" for the session's.
+
+    Where a worker may be started again, a relay on the session's loop stands before it.
+    """
+    return "" if stage is None or stage.restart is not None else stage.worker

@@ -61,6 +61,12 @@ def suggestion(word: str, choices: Iterable[str], noun: str) -> str:
     return f"; the {noun} are {', '.join(known[:LISTED_MAX])}{more}"
 
 
+def nodes_named(node_ids: Iterable[str]) -> str:
+    """Nodes in a sentence: "node 'a'", "nodes 'a', 'b'"."""
+    ids = list(node_ids)
+    return f"{'node' if len(ids) == 1 else 'nodes'} {', '.join(map(repr, ids))}"
+
+
 def path_of(location: Sequence[int | str], root: str = "") -> str:
     """Write a location as a path into the document: `nodes[2].params.threshold`.
 

@@ -59,11 +59,12 @@ from engine.reactive.function import rx  # noqa: E402
 from engine.registry import Registry  # noqa: E402
 from engine.session.blocking import BlockingSession  # noqa: E402
 from engine.session.session import Session  # noqa: E402
+from engine.version import VERSION  # noqa: E402
 from remotemedia.pipeline import Pipeline, builtin_registry  # noqa: E402
 from remotemedia.registration import register_node  # noqa: E402
 from remotemedia.worker_output import listen  # noqa: E402
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 listen()
 # Most modules with operators import this one, which takes a fresh process 0.1 s.

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import UsageError
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.composition.flow import Flow
 
 
@@ -43,16 +47,38 @@ class Composable:
 
         return flow_of(before).followed_by(self)
 
-    def on(self, executor: str, *, timeout_ms: int | None = None) -> Flow:
+    def on(
+        self,
+        executor: str,
+        *,
+        group: str | None = None,
+        timeout_ms: int | None = None,
+        restart: Mapping[str, int] | None = None,
+    ) -> Flow:
         """Place its nodes on an executor: "local" or "process".
 
         Args:
             executor: where they run.
+            group: the name of a process that they share with all nodes of that group; None: each
+                node in a process has one of its own.
             timeout_ms: bound on one turn of a node in a process, at least 1.
+            restart: start a node's process again when it fails: `{"max": 3, "backoff_ms": 100}`,
+                how often in all (at least 1) and the pause before the first time, which is doubled
+                each time. Only for nodes that keep no state. None: the session fails.
+
+        Raises:
+            UsageError: a group of nodes that run in no process.
         """
-        fields: dict[str, Any] = {"executor": executor}
+        if group is not None and executor != "process":
+            raise UsageError(
+                f"the nodes of a group share a process: say .on('process', group={group!r}) instead"
+                f" of .on({executor!r}, …)"
+            )
+        fields: dict[str, Any] = {"executor": executor if group is None else {executor: group}}
         if timeout_ms is not None:
             fields["process_timeout_ms"] = timeout_ms
+        if restart is not None:
+            fields["restart"] = dict(restart)
         return self.flow().with_fields(fields)
 
     def named(self, node_id: str) -> Flow:

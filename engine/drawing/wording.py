@@ -33,6 +33,8 @@ def shown(text: str) -> str:
 
 def stage_title(stage: StagePlan) -> str:
     """Where a stage runs."""
+    if stage.group is not None:
+        return shown(f"process {stage.group}")
     return "own process" if stage.executor == "process" else stage.executor
 
 
@@ -69,7 +71,7 @@ def edge_label(edge: EdgePlan, plan: Plan) -> str:
 def summary(plan: Plan) -> str:
     """How much there is."""
     nodes = sum(len(stage.nodes) for stage in plan.stages)
-    processes = sum(stage.executor == "process" for stage in plan.stages)
+    processes = len(plan.workers)
     counts = [counted(nodes, "node"), f"in {counted(len(plan.stages), 'stage')}"]
     more = f", {counted(processes, 'process')}" if processes else ""
     return f"{' '.join(counts)}{more}"

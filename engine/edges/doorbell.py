@@ -104,6 +104,11 @@ class Doorbell:
             self._retry_later(error)
             self._unsent.append(message)
 
+    def poll(self) -> None:
+        """Take all that waits in the socket now, instead of when the loop comes to it."""
+        while not self._closed and not self.hung_up and self._receive():
+            pass
+
     def close(self) -> None:
         """Close this end; the other side sees it hang up. A second call does nothing."""
         if self._closed:
@@ -143,22 +148,24 @@ class Doorbell:
         if self.on_sent is not None:
             self.on_sent()
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """Take one message; False where there was none."""
         # One message a call: the loop comes back while there are more, and a lone message, the
         # common case, costs no second call that only says that there is nothing.
         try:
             message = self._socket.recv(MESSAGE_BYTES_MAX)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except ConnectionResetError:
             self._receive_rest()
-            return
+            return False
         except OSError:
             message = b""
         if message:
             self._on_message(message)
-        else:
-            self._hang_up()
+            return True
+        self._hang_up()
+        return False
 
     def _receive_rest(self) -> None:
         """The peer closed with messages unread, which is said once; what it sent is still here.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from engine.payloads import Payload
 
+#: Arrow's pool would be threads in every worker, for one batch of uncompressed columns.
+_ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)
 #: What pyarrow raises at what is no stream.
 _UNREADABLE = (pa.ArrowException, OSError, TypeError, ValueError, RecursionError)
 
@@ -90,7 +92,7 @@ def read_stream(view: memoryview | npt.NDArray[np.uint8]) -> pa.RecordBatch:
         EdgeError: the memory holds no such stream.
     """
     try:
-        with pa.ipc.open_stream(pa.py_buffer(view)) as reader:
+        with pa.ipc.open_stream(pa.py_buffer(view), options=_ONE_THREAD) as reader:
             return reader.read_next_batch()
     except (*_UNREADABLE, StopIteration) as error:
         raise EdgeError(

@@ -138,10 +138,11 @@ class LocalEdge:
         return item
 
     def release(self, count: int = 1) -> None:
-        held = self.capacity - self._credits - len(self._queue)
-        if not 0 <= count <= held:
+        credits_ = self._credits + count
+        if count < 0 or credits_ + len(self._queue) > self.capacity:
+            held = self.capacity - self._credits - len(self._queue)
             raise ValueError(f"edge {self.edge_id!r}: cannot release {count}, {held} are held")
-        self._credits += count
+        self._credits = credits_
         if self._wanted:
             self._wanted = False
             if self.on_credit is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.edges.contract import EdgeStatistics
     from engine.edges.hop_times import HopTimes
     from engine.errors import RemoteMediaError
     from engine.observe.statistics import StageStatistics
@@ -46,10 +47,10 @@ class StageOwner(Protocol):
 
 
 class RunningStage(Protocol):
-    """One stage of a session in its place.
+    """One stage of a session in its place, or those of a group in their worker.
 
     Attributes:
-        plan: the stage.
+        plan: the stage; of several in one worker, the first.
     """
 
     plan: StagePlan
@@ -84,5 +85,8 @@ class RunningStage(Protocol):
     def hop_times(self) -> Mapping[str, HopTimes]:
         """Edge id → how long hops took, as its own process counts them; a local one counts none."""
 
-    def statistics(self) -> StageStatistics:
-        """The stage's counts: of a process, those it reported when it finished."""
+    def statistics(self) -> Mapping[str, StageStatistics]:
+        """Stage id → counts: of a process, those it reported when it finished."""
+
+    def edge_statistics(self) -> Mapping[str, EdgeStatistics]:
+        """Edge id → counts, of edges within a worker, as it reported them when it finished."""

@@ -8,39 +8,57 @@ from typing import TYPE_CHECKING
 
 from engine.adapters import OPERATOR_ERRORS
 from engine.errors import NodeError
+from engine.missing import remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from engine.adapters import OperatorAdapter
     from engine.stage import Stage
 
 logger = logging.getLogger("remotemedia.stage")
 
 
 async def initialize_operators(
-    stage: Stage, report: Callable[[str, str, float, str], None]
+    stages: Iterable[Stage], report: Callable[[str, str, float, str], None]
 ) -> None:
-    """Initialize a stage's operators one after the other.
+    """Initialize the operators of stages, all at a time.
 
     Args:
-        stage: a compiled stage that does not run yet.
+        stages: compiled ones that do not run yet.
         report: told (node_id, status, fraction, message) at each step.
 
     Raises:
-        NodeError: an operator's initialize raised. Those before it stay initialized; call
-            `cleanup_operators`. A cancelled call leaves the same state.
+        NodeError: an operator's initialize raised; the others were cancelled. Call
+            `cleanup_operators` for each stage. A cancelled call leaves the same state.
     """
-    for adapter in stage.adapters:
-        adapter.context.on_progress = report
-        report(adapter.node_id, "initializing", 0.0, "")
-        adapter.initialized = True
-        try:
-            await adapter.operator.initialize(adapter.context)
-        except (*OPERATOR_ERRORS, asyncio.CancelledError) as error:
-            if _is_cancelled(error):
-                raise
-            raise NodeError.of(adapter.node_id, error, during="initialize") from error
-        report(adapter.node_id, "ready", 1.0, "")
+    adapters = [adapter for stage in stages for adapter in stage.adapters]
+    if len(adapters) == 1:
+        await _initialize(adapters[0], report)
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            for adapter in adapters:
+                group.create_task(_initialize(adapter, report))
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+        raise first from first.__cause__  # not from the group, which says no more
+
+
+async def _initialize(
+    adapter: OperatorAdapter, report: Callable[[str, str, float, str], None]
+) -> None:
+    adapter.context.on_progress = report
+    report(adapter.node_id, "initializing", 0.0, "")
+    adapter.initialized = True
+    try:
+        await adapter.operator.initialize(adapter.context)
+    except (*OPERATOR_ERRORS, asyncio.CancelledError) as error:
+        if _is_cancelled(error):
+            raise
+        hint = remedy(error) if isinstance(error, ImportError) else ""
+        raise NodeError.of(adapter.node_id, error, during="initialize", hint=hint) from error
+    report(adapter.node_id, "ready", 1.0, "")
 
 
 async def cleanup_operators(stage: Stage) -> None:

@@ -12,12 +12,13 @@ from engine.executors.contract import Progress
 from engine.executors.lifecycle import cleanup_operators, initialize_operators
 from engine.hosts import AsyncioHost
 from engine.stage import Stage
+from engine.wording import nodes_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.config import Settings
-    from engine.edges.contract import EdgeReceiver, EdgeSender
+    from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
     from engine.edges.hop_times import HopTimes
     from engine.executors.contract import StageOwner
     from engine.observe.statistics import StageStatistics
@@ -55,7 +56,8 @@ class LocalStage:
         self._init_timeout_s = settings.init_timeout_s
         self._cleanup_grace_s = settings.cleanup_grace_s
         self._host = AsyncioHost(self._on_finished)
-        self._step = ""
+        #: Nodes whose initialize has not returned yet, each with its last progress.
+        self._unready = {node.id: Progress(node.id, "starting", 0.0, "") for node in plan.nodes}
         self._cleaning: asyncio.Task[None] | None = None
         self.stage = Stage(plan.id, session_id, self._host)
         compile_stage(plan, make_operators(plan), self.stage, receivers, senders)
@@ -63,12 +65,19 @@ class LocalStage:
     async def start(self) -> None:
         try:
             async with asyncio.timeout(self._init_timeout_s):
-                await initialize_operators(self.stage, self._report)
+                await initialize_operators([self.stage], self._report)
         except TimeoutError as error:
+            # Nobody is unready where the last one got ready as the time ran out.
+            nobody = Progress("", "ready", 1.0, "")
+            last = next(iter(self._unready.values()), nobody)
             raise InitTimeoutError(
-                f"Initialization timeout after {self._init_timeout_s:g}s in node {self._step!r}:"
+                f"Initialization timeout after {self._init_timeout_s:g}s in"
+                f" {nodes_named(self._unready)} (in step {last.status!r}, last progress of"
+                f" {last.node_id!r}: {f'{last.fraction:.0%} {last.message}'.rstrip()}):"
                 " raise init_timeout_secs, or load less",
-                node_id=self._step,
+                node_id=last.node_id,
+                node_ids=list(self._unready),
+                step=last.status,
                 init_timeout_s=self._init_timeout_s,
             ) from error
 
@@ -90,12 +99,19 @@ class LocalStage:
     def hop_times(self) -> Mapping[str, HopTimes]:
         return {}
 
-    def statistics(self) -> StageStatistics:
-        return self.stage.statistics()
+    def statistics(self) -> Mapping[str, StageStatistics]:
+        return {self.plan.id: self.stage.statistics()}
+
+    def edge_statistics(self) -> Mapping[str, EdgeStatistics]:
+        return {}
 
     def _report(self, node_id: str, status: str, fraction: float, message: str) -> None:
-        self._step = node_id
-        self._owner.stage_progress(Progress(node_id, status, fraction, message))
+        progress = Progress(node_id, status, fraction, message)
+        if status == "ready":
+            self._unready.pop(node_id, None)
+        elif node_id in self._unready:
+            self._unready[node_id] = progress
+        self._owner.stage_progress(progress)
 
     def _on_finished(self, stage: Stage) -> None:
         if stage.error is not None:

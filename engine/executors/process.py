@@ -7,12 +7,15 @@ import json
 import logging
 import sys
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from engine.edges.contract import EdgeStatistics
 from engine.edges.hop_times import HopTimes
 from engine.errors import SpawnError, StartupError
 from engine.executors.contract import Progress
+from engine.limits import LEDGER, as_limit_error, memory_limit_bytes
 from engine.observe.statistics import NodeStatistics, StageStatistics
+from engine.workers.interpreters import venv_python
 from engine.workers.notices import (
     ExitedNotice,
     FailedNotice,
@@ -24,12 +27,12 @@ from engine.workers.notices import (
 from engine.workers.service import WorkerHandle, WorkerService, WorkerSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from engine.config import Settings
     from engine.errors import RemoteMediaError
     from engine.executors.contract import StageOwner
-    from engine.plan import StagePlan
+    from engine.plan import NodePlan, StagePlan
     from engine.session.wiring import Wiring
 
 logger = logging.getLogger("remotemedia.session")
@@ -38,12 +41,21 @@ logger = logging.getLogger("remotemedia.session")
 _GRACE_MARGIN_S = 2.0
 
 
+def ask_workers(session_id: str) -> None:
+    """Have a session's workers show that they live; who does not is soon reported as failed.
+
+    Args:
+        session_id: the session, one of whose edges was lost.
+    """
+    WorkerService.shared().ask_session(session_id)
+
+
 class ProcessStage:
     """A stage in a worker, see `engine.executors.contract.RunningStage`."""
 
     def __init__(
         self,
-        plan: StagePlan,
+        stages: Sequence[StagePlan],
         session_id: str,
         owner: StageOwner,
         wiring: Wiring,
@@ -52,7 +64,7 @@ class ProcessStage:
         """Prepare; nothing is spawned yet.
 
         Args:
-            plan: the stage.
+            stages: what the worker runs: one stage, or those of a group.
             session_id: the session it belongs to.
             owner: who it reports to.
             wiring: has the ends of its edges.
@@ -63,11 +75,13 @@ class ProcessStage:
         """
         if sys.platform != "linux":
             raise SpawnError(
-                f"node {plan.id!r} cannot run in a process of its own: that needs Linux;"
+                f"node {stages[0].id!r} cannot run in a process of its own: that needs Linux;"
                 ' place it with "executor": "local"',
-                node_id=plan.id,
+                node_id=stages[0].id,
             )
-        self.plan = plan
+        self.plan = stages[0]
+        self._stages = tuple(stages)
+        self._nodes = tuple(node for stage in stages for node in stage.nodes)
         self._session_id = session_id
         self._owner = owner
         self._wiring = wiring
@@ -79,7 +93,8 @@ class ProcessStage:
         self._started = False
         self._finished = False
         self._failed = False
-        self._statistics = StageStatistics()
+        self._statistics = {stage.id: StageStatistics() for stage in stages}
+        self._edge_statistics: dict[str, EdgeStatistics] = {}
         self._in_edges: tuple[str, ...] = ()
 
     @property
@@ -95,30 +110,36 @@ class ProcessStage:
         """Ask for the worker, without waiting for it; a second call does nothing."""
         if self._worker is not None:
             return
-        spec, fds = self._wiring.worker_ends(self.plan)
+        interpreter = _interpreter_of(self._settings)
+        spec, fds = self._wiring.worker_ends(self._stages)
         self._in_edges = tuple(edge.plan.id for edge in spec.receivers)
-        node_ids = tuple(node.id for node in self.plan.nodes)
-        timeouts = [node.process_timeout_ms for node in self.plan.nodes if node.process_timeout_ms]
+        node_ids = tuple(node.id for node in self._nodes)
         settings = self._settings
-        self._worker = WorkerService.shared().spawn(
-            WorkerSpec(
-                session_id=self._session_id,
-                stage_id=self.plan.id,
-                node_ids=node_ids,
-                title=f"remotemedia {' '.join(node_ids)} --session {self._session_id}",
-                start=json.dumps(spec.to_dict() | _main_of(self.plan)).encode(),
-                fds=tuple(fds),
-                interpreter=settings.python_executable,
-                extra_paths=settings.extra_paths,
-                init_timeout_s=settings.init_timeout_s,
-                hang_timeout_s=settings.hang_timeout_s,
-                cleanup_grace_s=settings.cleanup_grace_s,
-                process_timeout_ms=min(timeouts, default=None),
-                in_edges=len(spec.receivers),
-            ),
-            _notifier(self._loop, self._take),
+        worker = WorkerSpec(
+            session_id=self._session_id,
+            stage_id=self.plan.id,
+            node_ids=node_ids,
+            title=f"remotemedia {' '.join(node_ids)} --session {self._session_id}",
+            start=json.dumps(spec.to_dict() | _main_of(self._nodes)).encode(),
+            fds=tuple(fds),
+            interpreter=interpreter,
+            extra_paths=settings.extra_paths,
+            init_timeout_s=settings.init_timeout_s,
+            hang_timeout_s=settings.hang_timeout_s,
+            cleanup_grace_s=settings.cleanup_grace_s,
+            turn_timeouts_ms=tuple(node.process_timeout_ms for node in self._nodes),
+            in_edges=len(spec.receivers),
+            memory_limit_bytes=memory_limit_bytes(settings.max_session_memory_mb),
         )
-        self._wiring.hand_over(self.plan)
+        LEDGER.worker_started(self._session_id)
+        try:
+            self._worker = WorkerService.shared().spawn(
+                worker, _notifier(self._session_id, self._loop, self._take)
+            )
+        except Exception:
+            LEDGER.worker_gone(self._session_id)
+            raise
+        self._wiring.hand_over(self._stages)
 
     def open(self) -> None:
         """A worker takes packets as soon as it is ready."""
@@ -146,8 +167,11 @@ class ProcessStage:
             async with asyncio.timeout(self._settings.cleanup_grace_s + _GRACE_MARGIN_S):
                 await self._exited.wait()
 
-    def statistics(self) -> StageStatistics:
+    def statistics(self) -> Mapping[str, StageStatistics]:
         return self._statistics
+
+    def edge_statistics(self) -> Mapping[str, EdgeStatistics]:
+        return self._edge_statistics
 
     def hop_times(self) -> Mapping[str, HopTimes]:
         if self._worker is None:
@@ -168,10 +192,11 @@ class ProcessStage:
                 if not self._ready.done():
                     self._ready.set_result(None)
             case FailedNotice():
-                self._fail(notice.error)
+                self._fail(as_limit_error(notice.error, self._settings.max_session_memory_mb))
             case FinishedNotice():
                 self._finished = True
-                self._statistics = _statistics(notice.statistics)
+                self._statistics |= _stage_statistics(notice.statistics)
+                self._edge_statistics = _edge_statistics(notice.statistics)
                 self._owner.stage_finished(self)
             case ExitedNotice():
                 if not self._ready.done():
@@ -192,8 +217,14 @@ class ProcessStage:
             self._ready.exception()
 
 
+def _interpreter_of(settings: Settings) -> str:
+    if settings.venv_path is None:
+        return settings.python_executable
+    return venv_python(settings.venv_path)
+
+
 def _notifier(
-    loop: asyncio.AbstractEventLoop, take: Callable[[WorkerNotice], None]
+    session_id: str, loop: asyncio.AbstractEventLoop, take: Callable[[WorkerNotice], None]
 ) -> Callable[[WorkerNotice], None]:
     """What the service calls on its thread: hands a notice to a method, on its loop.
 
@@ -208,6 +239,8 @@ def _notifier(
             method(notice)
 
     def notify(notice: WorkerNotice) -> None:
+        if isinstance(notice, ExitedNotice):  # here, since the session's loop may be gone
+            LEDGER.worker_gone(session_id)
         try:
             loop.call_soon_threadsafe(deliver, notice)
         except RuntimeError:  # the session's loop is closed; the ladder goes on without it
@@ -216,17 +249,27 @@ def _notifier(
     return notify
 
 
-def _statistics(data: dict[str, object]) -> StageStatistics:
-    stage = data.get("stage")
-    if not isinstance(stage, dict):
-        return StageStatistics()
-    nodes = {node_id: NodeStatistics(**counts) for node_id, counts in stage["nodes"].items()}
-    return StageStatistics(stage["turns"], stage["paused_ns"], nodes)
+def _stage_statistics(data: Mapping[str, Any]) -> dict[str, StageStatistics]:
+    return {
+        stage_id: StageStatistics(
+            counts["turns"],
+            counts["paused_ns"],
+            {node_id: NodeStatistics(**of_node) for node_id, of_node in counts["nodes"].items()},
+        )
+        for stage_id, counts in data.get("stages", {}).items()
+    }
 
 
-def _main_of(plan: StagePlan) -> dict[str, str]:
+def _edge_statistics(data: Mapping[str, Any]) -> dict[str, EdgeStatistics]:
+    return {
+        edge_id: EdgeStatistics(**(counts | {"hops": HopTimes(**counts["hops"])}))
+        for edge_id, counts in data.get("edges", {}).items()
+    }
+
+
+def _main_of(nodes: Sequence[NodePlan]) -> dict[str, str]:
     """Where the user's program is, for a worker whose operator is defined in it."""
-    if not any(node.target.startswith("__main__:") for node in plan.nodes):
+    if not any(node.target.startswith("__main__:") for node in nodes):
         return {}
     main = sys.modules["__main__"]
     if main.__spec__ is not None:  # started with python -m

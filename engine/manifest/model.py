@@ -9,6 +9,7 @@ written in snake_case. Wire spellings are renamed here and nowhere else (`from` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -44,6 +45,14 @@ _Text = Annotated[StrictStr, Field(min_length=1)]
 _Flag = Annotated[StrictBool, BeforeValidator(_flag)]
 _Object = Annotated[dict[str, Any], BeforeValidator(_object)]
 _Quantity = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+
+
+def _place(value: Any) -> Any:
+    """Say one sentence about what is no executor, instead of one for each of its spellings."""
+    group = value.get("process") if isinstance(value, Mapping) else value
+    if value is None or isinstance(value, ProcessGroup) or (isinstance(group, str) and group):
+        return value
+    raise ValueError('must be a string, or {"process": "name of a group"}')
 
 
 class _Part(BaseModel):
@@ -99,6 +108,22 @@ class Metadata(_Part):
     """Settings for its sessions: the keys of [multiprocess] in runtime.toml."""
 
 
+class ProcessGroup(_Part):
+    """A process that several nodes share."""
+
+    process: _Text
+    """The group's name: all nodes that say the same one run in one process."""
+
+
+class Restart(_Part):
+    """What happens when the process of a node fails."""
+
+    max: Annotated[StrictInt, Field(ge=1)] = 3
+    """How often it is started again, in all."""
+    backoff_ms: Annotated[StrictInt, Field(ge=0)] = 100
+    """Pause before the first time; twice as long before each further one, at most 30 s."""
+
+
 class Node(_Part):
     """One node of the graph."""
 
@@ -116,12 +141,16 @@ class Node(_Part):
     """The server it runs on, as host:port."""
     runtime_hint: Any = None
     """Kept; has no effect."""
-    executor: _Text | None = None
-    """Where it runs: "local" or "process". Absent: the operator or the rules decide."""
+    executor: Annotated[_Text | ProcessGroup | None, BeforeValidator(_place)] = None
+    """Where it runs: "local", "process", or {"process": "name"} for a process that it shares with
+    all nodes of that name. Absent: the operator or the rules decide."""
     is_output_node: _Flag = False
     """Whether its outputs leave the session although other nodes take them too."""
     process_timeout_ms: Annotated[StrictInt, Field(ge=1)] | None = None
     """Bound on one turn of the node."""
+    restart: Restart | None = None
+    """Start its process again when it fails, for a node that keeps no state. Absent: the session
+    fails."""
 
 
 class Connection(_Part):

@@ -34,11 +34,21 @@ class NodeStatistics:
 
 @dataclass(slots=True)
 class StageStatistics:
-    """A snapshot of a stage's counts, by node and by edge."""
+    """A snapshot of a stage's counts.
+
+    Attributes:
+        turns: stimuli it was fed.
+        paused_ns: time it waited for credits.
+        nodes: node id → counts.
+        restarts: how often its process was started again.
+        dropped: packets given up because two processes in a row failed with them.
+    """
 
     turns: int = 0
     paused_ns: int = 0
     nodes: dict[str, NodeStatistics] = field(default_factory=dict)
+    restarts: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +78,14 @@ class SessionStatistics:
         edges: dict[str, EdgeStatistics],
     ) -> SessionStatistics:
         """Collect what the parts have counted."""
-        stages = tuple(stages)
-        return cls(
-            session_id,
-            outputs,
-            {stage.plan.id: stage.statistics() for stage in stages},
-            edges,
-            {stage.plan.id: stage.pid for stage in stages},
-        )
+        counts: dict[str, StageStatistics] = {}
+        pids: dict[str, int] = {}
+        for stage in stages:
+            of_stage = stage.statistics()
+            counts |= of_stage
+            pids |= dict.fromkeys(of_stage, stage.pid)
+            edges |= stage.edge_statistics()
+        return cls(session_id, outputs, counts, edges, pids)
 
     @property
     def nodes(self) -> dict[str, NodeStatistics]:

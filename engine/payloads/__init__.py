@@ -115,7 +115,8 @@ def from_arrow(batch: pa.RecordBatch) -> Payload:
 def payload_bytes(payload: Payload) -> int:
     """Size of the payload's data in bytes, as counted by byte credits and statistics.
 
-    Json, File and Control carry no data to speak of: 0.
+    A Table's is that of the message Arrow writes. Json, File and Control carry no data to speak of:
+    0.
     """
     kind = type(payload)
     if kind is Audio:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
+    from engine.executors.contract import Progress
     from engine.observe.statistics import SessionStatistics
     from engine.packet import Packet
     from engine.payloads import Payload
@@ -227,6 +228,19 @@ class BlockingSession:
     def phase(self) -> str:
         """Where the session is, as a word."""
         return self._session.phase
+
+    def on_progress(self, callback: Callable[[Progress], object]) -> Callable[[], None]:
+        """Have a callback told how far each node's start is; see `Session.on_progress`.
+
+        It is called on the session's own thread while that runs. Any thread may end it.
+        """
+
+        async def subscribe() -> Callable[[], None]:
+            return self._session.on_progress(callback)
+
+        if self._thread.is_running:
+            return self._thread.call(subscribe)
+        return self._session.on_progress(callback)
 
     def send(
         self,

@@ -19,14 +19,24 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Never, Self, cast
 
 from engine.clock import REAL_CLOCK, Clock, clock_of
-from engine.errors import EdgeClosedError, MediaError, NodeError, StartupError, UsageError
+from engine.errors import (
+    EdgeClosedError,
+    MediaError,
+    NodeError,
+    RemoteMediaError,
+    ResourceLimitError,
+    StartupError,
+    UsageError,
+)
 from engine.executors.local import LocalStage
+from engine.limits import LEDGER, admit
 from engine.observe.statistics import SessionStatistics
 from engine.packet import NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES
 from engine.session.exits import Exits
 from engine.session.ingress import Ingress
 from engine.session.inputs import Input, checked_inputs, is_group, own_metadata, split_input
+from engine.session.progress import ProgressReports
 from engine.session.state import Phase, SessionState
 from engine.session.streaming import OutputStream
 from engine.session.unread import UnreadWatch
@@ -35,7 +45,6 @@ from engine.session.wiring import SESSION, Wiring
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from engine.errors import RemoteMediaError
     from engine.executors.contract import Progress, RunningStage
     from engine.payloads import Payload
     from engine.plan import Plan, StagePlan
@@ -52,18 +61,25 @@ class Session:
         generation: stamped on what is sent; outputs of an older one do not leave the session.
     """
 
-    def __init__(self, plan: Plan, on_progress: Callable[[Progress], None] | None = None) -> None:
+    def __init__(self, plan: Plan, on_progress: Callable[[Progress], object] | None = None) -> None:
         """Prepare; nothing is started yet.
 
         Args:
             plan: a valid plan.
-            on_progress: told of each step of each node's start, on the session's loop.
+            on_progress: the first subscriber; see the method of this name.
+
+        Raises:
+            UsageError: `on_progress` is no plain function.
         """
         self.id = uuid.uuid4().hex
         self.plan = plan
         self.generation = 0
-        self._on_progress = on_progress
-        self._state = SessionState(stage.id for stage in plan.stages)
+        self._progress = ProgressReports()
+        if on_progress is not None:
+            self._progress.subscribe(on_progress)
+        self._state = SessionState(
+            stage.id for stage in plan.stages if stage.worker in {"", stage.id}
+        )
         self._stages: list[RunningStage] = []
         self._wiring: Wiring | None = None
         self._ingress: dict[str, Ingress] = {}
@@ -73,7 +89,7 @@ class Session:
         #: That of the loop it is started on; everything of the session takes its time from there.
         self._now_ns: Clock = REAL_CLOCK
         self._flush_scheduled = False
-        self._unread = UnreadWatch()
+        self._unread = UnreadWatch(self._outputs_taken)
         self._cause_timer: asyncio.TimerHandle | None = None
         self._starting: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
@@ -105,6 +121,7 @@ class Session:
         """Start every stage and wait until all operators are initialized.
 
         Raises:
+            ResourceLimitError: a limit would be exceeded; nothing was started.
             StartupError: a worker could not be started, initialize took too long, or the session
                 was ended meanwhile.
             NodeError: an operator's initialize raised, or a worker died.
@@ -116,12 +133,15 @@ class Session:
         self._changed = asyncio.Event()
         self._now_ns = clock_of(asyncio.get_running_loop())
         try:
+            admit(self, self.id, self.plan)
             self._make()
             async with asyncio.TaskGroup() as group:
                 self._starting = [group.create_task(stage.start()) for stage in self._stages]
         except BaseExceptionGroup as errors:
             await self.aclose()
             cause = self._state.error or _first_cause(errors)
+            if isinstance(cause, RemoteMediaError):
+                self._progress.report_failed(cause)
             raise cause from cause.__cause__  # not from the group, which says no more
         except BaseException:
             await self.aclose()
@@ -132,6 +152,24 @@ class Session:
             raise StartupError("the session was ended while it started")
         for stage in self._stages:
             stage.open()
+
+    def on_progress(self, callback: Callable[[Progress], object]) -> Callable[[], None]:
+        """Have a callback told how far each node's start is; any number may be.
+
+        It is told each node's latest step at once, as far as there is one, so that who comes late
+        knows where all stand; then each further step, on the session's loop. A node that fails the
+        start has "error" as its last status.
+
+        Args:
+            callback: a plain, quick function; what it raises is logged.
+
+        Returns:
+            What ends the subscription; a second call does nothing.
+
+        Raises:
+            UsageError: it cannot be called, or is a coroutine function.
+        """
+        return self._progress.subscribe(callback)
 
     async def aclose(self) -> None:
         """End the session: at once if it has not finished, and leave nothing behind.
@@ -301,8 +339,9 @@ class Session:
                 raise UsageError("start the session first: async with pipeline.session() as s")
             return None
         packet = self._exits.try_receive()
-        self._unread.reads += 1
-        if packet is not None and not self._flush_scheduled:
+        if packet is None:
+            self._unread.reads_in_vain += 1
+        elif not self._flush_scheduled:
             self._schedule_flush()
         return packet
 
@@ -310,8 +349,7 @@ class Session:
         """A snapshot of the counts of the session, its stages and its edges."""
         hops = {edge: times for stage in self._stages for edge, times in stage.hop_times().items()}
         edges = self._wiring.statistics(hops) if self._wiring is not None else {}
-        received = self._exits.received if self._exits is not None else 0
-        return SessionStatistics.of(self.id, received, self._stages, edges)
+        return SessionStatistics.of(self.id, self._outputs_taken(), self._stages, edges)
 
     @property
     def phase(self) -> str:
@@ -327,12 +365,7 @@ class Session:
 
     def stage_progress(self, progress: Progress) -> None:
         """See `engine.executors.contract.StageOwner`."""
-        if self._on_progress is None:
-            return
-        try:
-            self._on_progress(progress)
-        except Exception:  # the caller's own; a start must not depend on it
-            logger.exception("on_progress_raised", extra={"node_id": progress.node_id})
+        self._progress.report(progress)
 
     def stage_finished(self, stage: RunningStage) -> None:
         """See `engine.executors.contract.StageOwner`."""
@@ -380,13 +413,21 @@ class Session:
             )
 
     def _spawn_workers(self, wiring: Wiring) -> None:
-        plans = [plan for plan in self.plan.stages if plan.executor == "process"]
-        if not plans:
+        workers = self.plan.workers
+        if not workers:
             return
         from engine.executors.process import ProcessStage  # loads the worker machinery
+        from engine.executors.restarting import RestartingStage
 
-        for plan in plans:
-            stage = ProcessStage(plan, self.id, self, wiring, self.plan.settings)
+        settings = self.plan.settings
+        for stages in workers.values():
+            stage: ProcessStage | RestartingStage
+            if stages[0].restart is None:
+                stage = ProcessStage(stages, self.id, self, wiring, settings)
+            else:
+                (plan,) = stages
+                ends = wiring.receivers_of(plan.id), wiring.senders_of(plan.id)
+                stage = RestartingStage(plan, self.id, self, *ends, settings, self._now_ns)
             self._stages.append(stage)
             stage.spawn()
 
@@ -452,11 +493,12 @@ class Session:
                 for item in inputs:
                     ingress, packet = self._stamp(item)
                     # The common case of _send: no coroutine, and no call of ours, per packet.
-                    sender = ingress.sender
-                    if not state.accepts_input or sender.closed or not ingress.try_send(packet):
+                    if not state.accepts_input or not ingress.try_send(packet):
                         await self._send(ingress, packet)
                     elif not self._flush_scheduled:
                         self._schedule_flush()
+                        if ingress.sender.closed:  # it is only while the loop runs that it closes
+                            await asyncio.sleep(0)
         except EdgeClosedError:
             # A pipeline that takes only so much finishes early; the rest of the input has no taker.
             if self._state.phase is not Phase.FINISHED:
@@ -520,6 +562,10 @@ class Session:
         if due_ns is not None and self._cause_timer is None:
             loop = asyncio.get_running_loop()
             self._cause_timer = loop.call_at(due_ns / 1e9 + 1e-3, self._give_up_waiting)
+            if any(stage.pid for stage in self._stages):
+                from engine.executors.process import ask_workers
+
+                ask_workers(self.id)
 
     def _give_up_waiting(self) -> None:
         if self._state.tick(self._now_ns()):
@@ -531,6 +577,9 @@ class Session:
         for stage in self._stages:
             stage.stop()
         self._notify()
+
+    def _outputs_taken(self) -> int:
+        return self._exits.received if self._exits is not None else 0
 
     def _raise_failure(self) -> None:
         if self._state.error is not None:
@@ -549,6 +598,7 @@ class Session:
     def _finish_close(self, _: asyncio.Task[None]) -> None:
         if self._wiring is not None:
             self._wiring.close()
+        LEDGER.end(self.id)
         self._state.closed()
         self._notify()
 
@@ -575,6 +625,7 @@ def _first_cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:
             pending.extend(error.exceptions)
         else:
             flat.append(error)
-    causes = [error for error in flat if isinstance(error, NodeError | MediaError | UsageError)]
+    explaining = NodeError | MediaError | UsageError | ResourceLimitError
+    causes = [error for error in flat if isinstance(error, explaining)]
     consequences = EdgeClosedError
     return next(iter(causes), next((e for e in flat if not isinstance(e, consequences)), flat[0]))

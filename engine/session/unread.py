@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger("remotemedia.session")
 
@@ -20,11 +20,17 @@ class UnreadWatch:
     """Watches a session's senders and readers; says once, as a warning, what they wait for.
 
     Attributes:
-        reads: how often somebody asked for an output.
+        reads_in_vain: how often somebody asked for an output where there was none.
     """
 
-    def __init__(self) -> None:
-        self.reads = 0
+    def __init__(self, outputs_taken: Callable[[], int]) -> None:
+        """Watch a session.
+
+        Args:
+            outputs_taken: how many outputs somebody has taken so far.
+        """
+        self.reads_in_vain = 0
+        self._outputs_taken = outputs_taken
         self._readers = 0
         self._told = False
 
@@ -44,14 +50,17 @@ class UnreadWatch:
             yield
             return
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(PATIENCE_S, self._check, self.reads)
+        timer = loop.call_later(PATIENCE_S, self._check, self._reads())
         try:
             yield
         finally:
             timer.cancel()
 
+    def _reads(self) -> int:
+        return self.reads_in_vain + self._outputs_taken()
+
     def _check(self, reads: int) -> None:
-        if self._readers or self.reads != reads or self._told:
+        if self._readers or self._reads() != reads or self._told:
             return
         self._told = True
         logger.warning(

@@ -23,7 +23,7 @@ from engine.packet import Source
 from engine.workers.stage_spec import EdgeSpec, StageSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from engine.clock import Clock
     from engine.edges.contract import EdgeReceiver, EdgeSender
@@ -76,6 +76,10 @@ class Wiring:
         self._shared_senders: list[SharedMemorySender] = []
         #: Edge id → its sending end, behind its policy.
         self._senders: dict[str, EdgeSender] = {}
+        #: Stages whose loop is a worker's.
+        self._elsewhere = {
+            stage.id for stage in plan.stages if stage.worker and stage.restart is None
+        }
         self._nodes = {node.id: node for stage in plan.stages for node in stage.nodes}
         try:
             for edge in plan.edges:
@@ -114,8 +118,8 @@ class Wiring:
         """The input ports of a node."""
         return self._nodes[node_id].inputs
 
-    def worker_ends(self, stage: StagePlan) -> tuple[StageSpec, list[int]]:
-        """What a worker needs to open its ends.
+    def worker_ends(self, stages: Sequence[StagePlan]) -> tuple[StageSpec, list[int]]:
+        """What a worker needs to open the ends of its stages.
 
         Returns:
             The spec, and the descriptors it refers to by position. They stay owned by the wiring;
@@ -139,22 +143,36 @@ class Wiring:
                 self._positions[edge.id],
             )
 
-        receivers = tuple(
-            spec(edge, 1) for edge in self._plan.edges if edge.target_stage == stage.id
+        hosted = {stage.id for stage in stages}
+        edges: list[EdgePlan] = []
+        inner: list[EdgePlan] = []
+        for edge in self._plan.edges:
+            within = edge.source_stage in hosted and edge.target_stage in hosted
+            (inner if within else edges).append(edge)
+        receivers = tuple(spec(edge, 1) for edge in edges if edge.target_stage in hosted)
+        senders = tuple(spec(edge, 0) for edge in edges if edge.source_stage in hosted)
+        start = StageSpec(
+            self._session_id, tuple(stages), self._checksums, receivers, senders, tuple(inner)
         )
-        senders = tuple(spec(edge, 0) for edge in self._plan.edges if edge.source_stage == stage.id)
-        spec_of_stage = StageSpec(self._session_id, stage, self._checksums, receivers, senders)
-        return spec_of_stage, fds
+        return start, fds
 
-    def hand_over(self, stage: StagePlan) -> None:
+    def hand_over(self, stages: Sequence[StagePlan]) -> None:
         """Close our copies of a worker's sides, so that its death is seen by its peers."""
+        hosted = {stage.id for stage in stages}
         for edge in self._plan.edges:
             if edge.id not in self._doorbells:
                 continue
-            if edge.target_stage == stage.id:
+            if edge.target_stage in hosted:
                 self._doorbells[edge.id][1].close()
-            if edge.source_stage == stage.id:
+            if edge.source_stage in hosted:
                 self._doorbells[edge.id][0].close()
+
+    def poll(self) -> None:
+        """Take all that has come to the ends on this loop by now."""
+        for receiver in self._receivers:
+            receiver.poll()
+        for sender in self._shared_senders:
+            sender.poll()
 
     def close_arenas(self) -> None:
         """Close the arenas' descriptors, once everybody has mapped or received them."""
@@ -199,12 +217,15 @@ class Wiring:
         if sender is not None:
             return sender.statistics()
         page = self._pages.get(edge.source_stage)
-        return (
-            EdgeStatistics() if page is None else read_counts(page.view, self._positions[edge.id])
-        )
+        position = self._positions.get(edge.id)
+        if page is None or position is None:  # within a worker, which tells when it has finished
+            return EdgeStatistics()
+        return read_counts(page.view, position)
 
     def _make(self, edge: EdgePlan) -> None:
         if edge.kind == "local":
+            if edge.source_stage in self._elsewhere:
+                return  # both ends are the worker's own
             self._local[edge.id] = LocalEdge(edge.id, edge.window, self._now_ns)
             return
         try:

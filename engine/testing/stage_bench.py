@@ -122,7 +122,7 @@ class StageBench:
         Raises:
             NodeError: an operator's initialize raised.
         """
-        await initialize_operators(self.stage, lambda *_: None)
+        await initialize_operators([self.stage], lambda *_: None)
         if not self._started:
             self._started = True
             self.host.start(self.stage)

@@ -99,6 +99,9 @@ class Channel:
             return self._socket.recv(MESSAGE_BYTES_MAX)
         except BlockingIOError:
             return None
+        except ConnectionResetError:
+            # Told once, first of all, where it left unread what we sent: what it said comes after.
+            return self.receive()
         except OSError:
             return b""
 

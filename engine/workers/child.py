@@ -22,7 +22,8 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from engine.errors import NodeError, RemoteMediaError, StartupError
+from engine.errors import NodeError, RemoteMediaError, StartupError, UsageError
+from engine.missing import remedy
 from engine.workers.control_page import ControlPage
 from engine.workers.kernel import become_subreaper, die_with_parent
 from engine.workers.lane import Lane
@@ -113,8 +114,17 @@ def _set_descriptors(fds: Sequence[int]) -> None:
 def _set_limits(memory_limit_bytes: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_limit_bytes is not None:
-        # Not RLIMIT_AS: pyarrow reserves 1 GiB of addresses it never touches.
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_limit_bytes, memory_limit_bytes))
+        # Not RLIMIT_AS: pyarrow reserves 1 GiB of addresses it never touches. What came with the
+        # fork, some 120 MB of addresses, is not the worker's doing.
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = _data_bytes() + memory_limit_bytes
+        if hard == resource.RLIM_INFINITY or limit < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _data_bytes() -> int:
+    """The private writable memory of this process, touched or not."""
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
 
 
 def _set_title(title: str) -> None:
@@ -133,7 +143,7 @@ def _set_surroundings(command: SpawnCommand) -> None:
         OSError
     ):  # removed since: relative paths fail by themselves, with their names
         os.chdir(command.directory)
-    sys.path[:] = command.paths
+    sys.path[:] = [*command.extra_paths, *(command.paths or sys.path)]
 
 
 def _set_randomness() -> None:
@@ -224,7 +234,7 @@ def load_main(path: str) -> ModuleType:
         else:
             text = (
                 f"a worker cannot import the script {path!r}: {type(error).__name__}: {error};"
-                f" {guard}"
+                f" {_remedy(error) or guard}"
             )
         raise StartupError(text, path=path) from error
     return module
@@ -232,11 +242,26 @@ def load_main(path: str) -> ModuleType:
 
 def _as_error(node_ids: Sequence[str], error: BaseException) -> RemoteMediaError:
     if isinstance(error, RemoteMediaError):
-        return error
-    wrapped = NodeError.of(_names(node_ids), error, during="its worker")
+        return _with_node(node_ids, error)
+    hint = _remedy(error)
+    wrapped = NodeError.of(_names(node_ids), error, during="its worker", hint=hint)
     wrapped.context["node_id"] = node_ids[0] if node_ids else ""
     wrapped.context["node_ids"] = list(node_ids)
     return wrapped
+
+
+def _remedy(error: BaseException) -> str:
+    return remedy(error) if isinstance(error, ImportError) else ""
+
+
+def _with_node(node_ids: Sequence[str], error: RemoteMediaError) -> RemoteMediaError:
+    """Say whose worker it was that could not begin; what knows its node says so itself."""
+    if not isinstance(error, StartupError | UsageError) or "node_id" in error.context:
+        return error
+    context = {**error.context, "node_id": node_ids[0] if node_ids else ""}
+    named = type(error)(f"node {_names(node_ids)!r}: {error.message}", **context)
+    named.__cause__ = error
+    return named
 
 
 def _names(node_ids: Iterable[str]) -> str:

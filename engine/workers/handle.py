@@ -47,11 +47,12 @@ class WorkerSpec:
         fds: descriptors for the worker, at most 248; it gets copies, in this order.
         interpreter: None, "python" or "python3" (the server's own), or another one's path.
         extra_paths: directories that precede sys.path.
-        memory_limit_bytes: bound on its private memory (RLIMIT_DATA), or None.
+        memory_limit_bytes: bound on the private memory it takes beyond the zygote's (RLIMIT_DATA),
+            and on what all workers of its session use together; None: none.
         init_timeout_s: from the spawn until it is ready.
         hang_timeout_s: how long it may be silent.
         cleanup_grace_s: how long its end may take.
-        process_timeout_ms: bound on one turn, or None.
+        turn_timeouts_ms: bound on one turn of each node, in that order; None, or left out: none.
         in_edges: how many edges it receives from, whose hops its control page has room for.
     """
 
@@ -67,18 +68,20 @@ class WorkerSpec:
     init_timeout_s: float = 30.0
     hang_timeout_s: float = 30.0
     cleanup_grace_s: float = 5.0
-    process_timeout_ms: int | None = None
+    turn_timeouts_ms: tuple[int | None, ...] = ()
     in_edges: int = 0
 
     def limits(self) -> WorkerLimits:
         """The bounds, in nanoseconds."""
-        timeout_ms = self.process_timeout_ms
         return WorkerLimits(
             node_ids=self.node_ids,
             init_timeout_ns=round(self.init_timeout_s * 1e9),
             hang_timeout_ns=round(self.hang_timeout_s * 1e9),
             cleanup_grace_ns=round(self.cleanup_grace_s * 1e9),
-            process_timeout_ns=None if timeout_ms is None else timeout_ms * 1_000_000,
+            turn_timeouts_ns=tuple(
+                None if timeout_ms is None else timeout_ms * 1_000_000
+                for timeout_ms in self.turn_timeouts_ms
+            ),
         )
 
 

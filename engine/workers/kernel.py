@@ -8,6 +8,7 @@ from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_GET_CHILD_SUBREAPER: Final = 37
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -20,6 +21,17 @@ def die_with_parent(number: int) -> None:
 def become_subreaper() -> None:
     """Adopt descendants whose parents die."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def is_subreaper() -> bool:
+    """Whether this process adopts descendants whose parents die.
+
+    Raises:
+        OSError: the kernel does not know of that.
+    """
+    answer = ctypes.c_int()
+    _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(answer))
+    return bool(answer.value)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -33,10 +33,11 @@ class SpawnCommand:
         worker_id: how the server calls it; unique per zygote.
         node_ids: the nodes it runs, for messages.
         title: what `ps` shows.
-        paths: its sys.path.
+        paths: its sys.path; empty: the zygote's own.
         directory: its working directory.
         environment: variables that changed since the zygote started; None: removed.
         memory_limit_bytes: bound on its private memory, or None.
+        extra_paths: directories that precede its sys.path.
     """
 
     type: ClassVar[str] = "spawn"
@@ -47,6 +48,7 @@ class SpawnCommand:
     directory: str
     environment: dict[str, str | None] = field(default_factory=dict)
     memory_limit_bytes: int | None = None
+    extra_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,18 @@ class SignalCommand:
 
 @dataclass(frozen=True, slots=True)
 class ZygoteReadyEvent:
-    """The zygote has loaded everything and can fork."""
+    """The zygote has loaded everything and can fork, or `error` says why not.
+
+    Attributes:
+        pid: its process id.
+        versions: of "python", "engine" and each package that workers need; None: it is missing.
+        error: what it could not load.
+    """
 
     type: ClassVar[str] = "zygote_ready"
     pid: int
+    versions: dict[str, str | None] = field(default_factory=dict)
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

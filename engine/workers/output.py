@@ -86,6 +86,11 @@ class LogBudget:
         self._suppressed += wanted - granted
         return granted, suppressed
 
+    def finish(self) -> int:
+        """Take the end of the output; returns how many suppressed lines were not told of."""
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed
+
 
 def new_tail() -> deque[bytes]:
     """An empty store of last lines; bounded by 200 × 16 KiB."""

@@ -98,6 +98,9 @@ class WorkerOutput:
         self.read_waiting()
         for pipe in self.pipes:
             self._log_lines(pipe, pipe.cutter.finish())
+        suppressed = self._budget.finish()
+        if suppressed:
+            self._log_suppressed(suppressed, self.facts)
 
     def last_lines(self) -> list[str]:
         """The last lines, oldest first, with what has no newline yet. From any thread."""
@@ -115,6 +118,9 @@ class WorkerOutput:
         extra = {**self.facts, "stream": pipe.name}
         granted, suppressed = self._budget.take(len(lines), time.monotonic_ns())
         if suppressed:
-            _log.warning("%d lines of output were not logged", suppressed, extra=extra)
+            self._log_suppressed(suppressed, extra)
         for line in to_text(lines[:granted]):
             _log.info("%s", line, extra=extra)
+
+    def _log_suppressed(self, count: int, extra: dict[str, Any]) -> None:
+        _log.warning("%d lines of output were not logged", count, extra=extra)

@@ -18,12 +18,13 @@ import itertools
 import logging
 import os
 import selectors
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from engine.errors import SpawnError, StartupError, UsageError, WorkerCrashedError
-from engine.workers import strays
+from engine.workers import memory, strays
 from engine.workers.handle import (
     WORKER_DESCRIPTORS_MAX,
     WorkerHandle,
@@ -31,6 +32,7 @@ from engine.workers.handle import (
     WorkerSpec,
     make_worker,
 )
+from engine.workers.interpreters import executable_of, refusal
 from engine.workers.messages import (
     ExitedEvent,
     FailedEvent,
@@ -52,11 +54,15 @@ from engine.workers.messages import (
 from engine.workers.notices import FailedNotice, WorkerNotice
 from engine.workers.output import to_text
 from engine.workers.supervisor import (
+    EXCUSE_NS,
+    LATE_NS,
     Command,
     DamagedEvent,
     Event,
     KillRequestEvent,
+    MemoryEvent,
     NotifyCommand,
+    PeerLostEvent,
     SendPingCommand,
     SendShutdownCommand,
     SendSignalCommand,
@@ -68,7 +74,6 @@ from engine.workers.watch_loop import WatchLoop
 from engine.workers.zygote_link import (
     ZygoteLink,
     close_all,
-    executable_of,
     import_paths,
     working_directory,
 )
@@ -80,8 +85,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerHandle", "WorkerService", "WorkerSpec"]
 
-#: Lines and their length that an error carries of what its worker printed.
-_ERROR_LINES_MAX: Final = 20
+#: Lines and their length that an error carries of what its worker printed. A crash ends with where
+#: each thread was, some 35 lines, and what the node printed stands before that.
+_ERROR_LINES_MAX: Final = 64
 _ERROR_LINE_CHARS_MAX: Final = 1000
 #: How long a zygote gets to kill and reap everything when the service closes.
 _ZYGOTE_END_S: Final = 3.0
@@ -90,6 +96,10 @@ _ZYGOTE_END_S: Final = 3.0
 _UNANSWERED_MAX: Final = 8
 #: How long one that closed its socket gets to exit, so that its exit code is known.
 _ZYGOTE_EXIT_S: Final = 0.5
+#: Between two looks at the memory of sessions that have a limit of it.
+_MEMORY_PERIOD_NS: Final = 1_000_000_000
+#: What these looks are armed by; workers' ids begin with 1.
+_MEMORY_KEY: Final = 0
 
 _log = logging.getLogger("remotemedia.workers")
 
@@ -167,7 +177,7 @@ class WorkerService:
         if not link.ready.wait(max(0.0, deadline_s - time.monotonic())):
             raise SpawnError(f"{link.name} was not ready after {wait_s:g} s")
         if link.lost:
-            raise SpawnError(f"{link.name} could not start; its output is in the log")
+            raise SpawnError(link.how)
 
     def spawn(self, spec: WorkerSpec, notify: Callable[[WorkerNotice], None]) -> WorkerHandle:
         """Start a worker; returns at once.
@@ -213,6 +223,16 @@ class WorkerService:
         """Send an interrupt to a worker, from any thread."""
         self._loop.post(lambda: self._interrupt(record, generation))
 
+    def ask_session(self, session_id: str) -> None:
+        """Have a session's workers show that they live, now that an edge was lost; any thread."""
+
+        def ask() -> None:
+            for record in list(self._workers.values()):
+                if record.spec.session_id == session_id:
+                    self._feed(record, PeerLostEvent())
+
+        self._loop.post(ask)
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Kill every worker and zygote, reap them, and end the thread. Idempotent; blocks.
 
@@ -244,6 +264,7 @@ class WorkerService:
         self._loop.register(link.channel.fileno(), lambda mask: self._on_zygote(link, mask))
         self._loop.register(link.pipe.fd, lambda _mask: self._on_zygote_output(link))
         self._loop.register(link.pidfd, lambda _mask: self._on_zygote_end(link))
+        self._loop.arm(_deadline_key(link), link.start_deadline_ns)
         return link
 
     def _on_zygote(self, link: ZygoteLink, mask: int) -> None:
@@ -265,8 +286,8 @@ class WorkerService:
 
     def _zygote_message(self, link: ZygoteLink, data: bytes) -> None:
         match decode(data):
-            case ZygoteReadyEvent():
-                link.ready.set()
+            case ZygoteReadyEvent() as event:
+                self._zygote_ready(link, event)
             case SpawnReplyEvent() as event:
                 self._answered(link, event)
             case ExitedEvent() as event:
@@ -277,12 +298,36 @@ class WorkerService:
             case message:
                 raise ValueError(f"{message.type!r} is no message of a zygote")
 
+    def _zygote_ready(self, link: ZygoteLink, event: ZygoteReadyEvent) -> None:
+        self._loop.disarm(_deadline_key(link))
+        why = refusal(link.executable, event)
+        if why:
+            self._lose_zygote(link, why=why)
+        else:
+            link.ready.set()
+
+    def _on_start_deadline(self, link: ZygoteLink) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns - link.start_deadline_ns > LATE_NS:
+            # We were asleep ourselves, and it perhaps as well.
+            link.start_deadline_ns = now_ns + EXCUSE_NS
+            self._loop.arm(_deadline_key(link), link.start_deadline_ns)
+            return
+        why = f"{link.name} hung: it could not fork within {link.start_timeout_s:g} s"
+        self._lose_zygote(link, 0.0, why)
+
     def _answered(self, link: ZygoteLink, event: SpawnReplyEvent) -> None:
         link.unanswered.discard(event.worker_id)
         record = link.workers.get(event.worker_id)
         if record is not None:
             self._feed(record, event)
+        elif event.pid:  # given up meanwhile
+            self._kill_by_zygote(link, event.worker_id)
         self._request_spawns(link)
+
+    def _kill_by_zygote(self, link: ZygoteLink, worker_id: int) -> None:
+        with contextlib.suppress(OSError):  # it is gone, and its workers with it
+            self._send_zygote(link, encode(SignalCommand(worker_id, signal.SIGKILL)))
 
     def _on_zygote_output(self, link: ZygoteLink) -> None:
         chunk = link.pipe.read()
@@ -302,19 +347,22 @@ class WorkerService:
             link.channel.flush()
         self._loop.watch_writes(link.channel.fileno(), wanted=link.channel.wants_write)
 
-    def _lose_zygote(self, link: ZygoteLink, timeout_s: float = _ZYGOTE_EXIT_S) -> None:
-        """Drop a zygote and fail its workers."""
+    def _lose_zygote(
+        self, link: ZygoteLink, timeout_s: float = _ZYGOTE_EXIT_S, why: str = ""
+    ) -> None:
+        """Drop a zygote and fail its workers; `why` where it is we who end it."""
         if self._zygotes.get(link.executable) is link:
             del self._zygotes[link.executable]
         self._loop.unregister(link.channel.fileno())
         self._loop.unregister(link.pipe.fd)
         self._loop.unregister(link.pidfd)
-        how = link.end(timeout_s)
+        self._loop.disarm(_deadline_key(link))
+        link.end(timeout_s, why)
         if not self._loop.ending:
-            _log.error("zygote_lost: %s", how, extra={"zygote_pid": link.process.pid})
+            _log.error("zygote_lost: %s", link.how, extra={"zygote_pid": link.process.pid})
         for record in list(link.workers.values()):
             self._read_last_words(record)
-            self._feed(record, ZygoteLostEvent(how))
+            self._feed(record, ZygoteLostEvent(link.how))
 
     # --- workers ----------------------------------------------------------------------------
 
@@ -329,6 +377,8 @@ class WorkerService:
         link.workers[record.worker_id] = record
         self._register_worker(record)
         self._loop.arm(record.worker_id, record.supervisor.next_deadline_ns())
+        if record.spec.memory_limit_bytes is not None:
+            self._loop.arm(_MEMORY_KEY, time.monotonic_ns() + _MEMORY_PERIOD_NS)
         link.waiting.append((record, fds))
         self._request_spawns(link)
 
@@ -361,10 +411,11 @@ class WorkerService:
             worker_id=record.worker_id,
             node_ids=spec.node_ids,
             title=spec.title,
-            paths=(*spec.extra_paths, *import_paths(link.executable)),
+            paths=tuple(import_paths()) if link.is_own else (),
             directory=working_directory(),
             environment=link.environment_changes(),
             memory_limit_bytes=spec.memory_limit_bytes,
+            extra_paths=spec.extra_paths,
         )
         try:
             data = encode(command)
@@ -375,7 +426,7 @@ class WorkerService:
         try:
             self._send_zygote(link, data, fds)
         except BrokenPipeError:
-            self._lose_zygote(link)
+            self._on_zygote_end(link)
         except OSError as error:
             reason = f"cannot reach {link.name}: {error.strerror}"
             self._answered(link, SpawnReplyEvent(record.worker_id, 0, reason))
@@ -427,10 +478,40 @@ class WorkerService:
         else:
             self._loop.arm(record.worker_id, supervisor.next_deadline_ns())
 
-    def _on_deadline(self, worker_id: int) -> None:
-        record = self._workers.get(worker_id)
+    def _on_deadline(self, key: int) -> None:
+        if key == _MEMORY_KEY:
+            self._watch_memory()
+            return
+        for link in [link for link in self._zygotes.values() if _deadline_key(link) == key]:
+            self._on_start_deadline(link)
+        record = self._workers.get(key)
         if record is not None:
-            self._feed(record, TickEvent(record.page.turn_started_ns, record.page.turn_node))
+            page = record.page
+            waits_for = self._starting_zygote_of(record)
+            self._feed(record, TickEvent(page.turn_started_ns, page.turn_node, waits_for))
+
+    def _starting_zygote_of(self, record: WorkerRecord) -> str:
+        for link in self._zygotes.values():
+            if record.worker_id in link.workers and not link.ready.is_set():
+                return link.name
+        return ""
+
+    def _watch_memory(self) -> None:
+        """Fail the largest worker of each session whose workers use more than they may."""
+        limits: dict[str, int] = {}
+        pids: dict[str, dict[int, int]] = {}
+        for record in self._workers.values():
+            spec, pid = record.spec, record.supervisor.pid
+            if spec.memory_limit_bytes is not None and pid and not record.supervisor.ending:
+                limits[spec.session_id] = spec.memory_limit_bytes
+                pids.setdefault(spec.session_id, {})[record.worker_id] = pid
+        for session_id, limit_bytes in limits.items():
+            found = memory.find_overrun(pids[session_id], limit_bytes)
+            if found is not None:
+                event = MemoryEvent(found.worker_bytes, found.total_bytes, limit_bytes)
+                self._feed(self._workers[found.worker_id], event)
+        if any(record.spec.memory_limit_bytes is not None for record in self._workers.values()):
+            self._loop.arm(_MEMORY_KEY, time.monotonic_ns() + _MEMORY_PERIOD_NS)
 
     def _obey(self, record: WorkerRecord, command: Command) -> None:
         match command:
@@ -492,6 +573,9 @@ class WorkerService:
 
     def _add_output(self, record: WorkerRecord, notice: FailedNotice) -> None:
         error = notice.error
+        page, node_ids = record.page, record.spec.node_ids
+        if isinstance(error, WorkerCrashedError) and page.turn_started_ns:
+            error.context["node_id"] = node_ids[min(page.turn_node, len(node_ids) - 1)]
         if isinstance(error, WorkerCrashedError | StartupError):
             record.output.read_waiting()
             lines = record.output.last_lines()[-_ERROR_LINES_MAX:]
@@ -526,6 +610,11 @@ class WorkerService:
             link.abandon()
         for record in self._workers.values():
             record.close()
+
+
+def _deadline_key(link: ZygoteLink) -> int:
+    """What its deadline is armed by: below zero, where no worker's number is."""
+    return -link.process.pid
 
 
 def _after_fork_in_child() -> None:

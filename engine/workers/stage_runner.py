@@ -1,5 +1,6 @@
-"""Runs one stage in a worker: opens its edges, initializes its operators, drives it to its end.
+"""Runs the stages of a worker: opens their edges, initializes their operators, drives them.
 
+It is one stage, or those of a group of nodes that share a process, with local edges between them.
 The worker's main thread; the lane's thread only schedules onto its loop. Source: FR-004, FR-009.
 """
 
@@ -9,11 +10,11 @@ import asyncio
 import contextlib
 import functools
 import socket
-import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.compile import compile_stage, make_operators
+from engine.edges.local import LocalEdge
 from engine.edges.overflow import with_policy
 from engine.edges.segment import Segment
 from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, SharedMemorySender
@@ -22,11 +23,13 @@ from engine.executors.lifecycle import cleanup_operators, initialize_operators
 from engine.hosts import AsyncioHost
 from engine.stage import Stage
 from engine.workers.stage_spec import StageSpec
+from engine.workers.turn_watch import TurnWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.plan import EdgePlan
+    from engine.edges.contract import EdgeReceiver, EdgeSender
+    from engine.plan import EdgePlan, StagePlan
     from engine.workers.control_page import ControlPage
     from engine.workers.lane import Lane
 
@@ -39,68 +42,130 @@ except ImportError:  # not installed on this platform: asyncio's own serves, a f
 
 
 def run_stage(spec: dict[str, Any], fds: list[int], lane: Lane) -> None:
-    """Run a stage until it has finished, failed or was told to stop.
+    """Run its stages until they have finished, one has failed, or it was told to stop.
 
     Args:
         spec: `StageSpec.to_dict()`.
-        fds: the stage's descriptors, in the order the spec refers to; owned from now on.
+        fds: the worker's descriptors, in the order the spec refers to; owned from now on.
         lane: the worker's control path.
 
     Raises:
-        RemoteMediaError: the stage failed; the node to blame is in the error.
+        RemoteMediaError: a stage failed; the node to blame is in the error.
     """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_run(StageSpec.from_dict(spec), fds, lane))
+        runner.run(run_stages(StageSpec.from_dict(spec), fds, lane))
 
 
-async def _run(spec: StageSpec, fds: Sequence[int], lane: Lane) -> None:
-    finished = asyncio.Event()
-    host = WorkerHost(lambda _: finished.set(), lane)
-    stage = Stage(spec.stage.id, spec.session_id, host, lane.page.words)
-    receivers = _open_receivers(spec, fds, lane.page)
-    senders = _open_senders(spec, fds)
-    operators = make_operators(spec.stage)
-    policed = [(edge, with_policy(sender, edge, host.now_ns)) for edge, sender in senders]
-    compile_stage(spec.stage, operators, stage, receivers, policed)
-    work = asyncio.ensure_future(_work(stage, host, finished, senders, lane))
-    _watch_lane(lane, stage, host, work)
+async def run_stages(spec: StageSpec, fds: Sequence[int], lane: Lane) -> None:
+    """See `run_stage`; on the running loop."""
+    stages = _Stages(spec, fds, lane)
+    work = asyncio.ensure_future(stages.work(lane))
+    _watch_lane(lane, stages, work)
     try:
         await asyncio.wait([work])
-        error = stage.error if work.cancelled() else work.exception() or stage.error
+        error = stages.error if work.cancelled() else work.exception() or stages.error
         if isinstance(error, RemoteMediaError):
             # Before the cleanup: what only follows from it would be heard first.
             lane.failed(error.to_dict())
         if error is not None:
             raise error
+        # Before the cleanup, too: from here on the ladder bounds it, and nobody waits for outputs.
+        lane.finished(stages.statistics())
     finally:
-        stage.cancel()
-        await host.join()
-        await cleanup_operators(stage)
-    lane.finished({"stage": asdict(stage.statistics())})
+        await stages.end()
 
 
-async def _work(
-    stage: Stage,
-    host: WorkerHost,
-    finished: asyncio.Event,
-    senders: Sequence[tuple[EdgePlan, SharedMemorySender]],
-    lane: Lane,
-) -> None:
-    """Everything up to the end of the stream; cancelled when the worker is told to stop."""
-    await initialize_operators(stage, lane.progress)
-    lane.ready()
-    host.start(stage)
-    await finished.wait()
-    if stage.error is None:
-        for _, sender in senders:
-            await sender.wait_drained()
+class _Stages:
+    """The stages of a worker, and the edges between them.
+
+    Attributes:
+        error: why the first one that failed did, or None.
+    """
+
+    def __init__(self, spec: StageSpec, fds: Sequence[int], lane: Lane) -> None:
+        self.error: RemoteMediaError | None = None
+        self._finished = asyncio.Event()
+        self._watch = TurnWatch(lane.page, spec.stages)
+        self._hosted = [self._host(plan, spec, lane) for plan in spec.stages]
+        self._unfinished = len(self._hosted)
+        now_ns = self._hosted[0][0].now_ns
+        self._senders = _open_senders(spec, fds)
+        self._inner = {edge.id: LocalEdge(edge.id, edge.window, now_ns) for edge in spec.inner}
+        inner = [(edge, self._inner[edge.id]) for edge in spec.inner]
+        receivers: list[tuple[EdgePlan, EdgeReceiver]]
+        receivers = [*_open_receivers(spec, fds, lane.page), *inner]
+        ends: list[tuple[EdgePlan, EdgeSender]] = [*self._senders, *inner]
+        senders = [(edge, with_policy(end, edge, now_ns)) for edge, end in ends]
+        self._inner_senders = {edge.id: end for edge, end in senders if edge.id in self._inner}
+        for plan, (_, stage) in zip(spec.stages, self._hosted, strict=True):
+            operators = make_operators(plan)
+            self._watch.watch(stage, plan, operators)
+            compile_stage(
+                plan,
+                operators,
+                stage,
+                [(edge, end) for edge, end in receivers if edge.target_stage == plan.id],
+                [(edge, end) for edge, end in senders if edge.source_stage == plan.id],
+            )
+
+    def _host(self, plan: StagePlan, spec: StageSpec, lane: Lane) -> tuple[WorkerHost, Stage]:
+        host = WorkerHost(self._stage_finished, self._watch)
+        return host, Stage(plan.id, spec.session_id, host, lane.page.words)
+
+    async def work(self, lane: Lane) -> None:
+        """Everything up to the end of the stream; cancelled when the worker is told to stop."""
+        await initialize_operators([stage for _, stage in self._hosted], lane.progress)
+        lane.ready()
+        for host, stage in self._hosted:
+            host.start(stage)
+        await self._finished.wait()
+        if self.error is None:
+            for _, sender in self._senders:
+                await sender.wait_drained()
+
+    def wake(self) -> None:
+        """Let every stage look at the generation asked for; any thread."""
+        for host, _ in self._hosted:
+            host.wake_threadsafe()
+
+    def cancel(self) -> None:
+        """Stop at once."""
+        for _, stage in self._hosted:
+            stage.cancel()
+
+    async def end(self) -> None:
+        """Stop, and clean up behind whatever has begun."""
+        self.cancel()
+        for host, _ in self._hosted:
+            await host.join()
+        for _, stage in reversed(self._hosted):
+            await cleanup_operators(stage)
+
+    def statistics(self) -> dict[str, Any]:
+        """What has been counted, as JSON."""
+        return {
+            "stages": {stage.id: asdict(stage.statistics()) for _, stage in self._hosted},
+            "edges": {
+                edge_id: asdict(
+                    replace(end.statistics(), hops=self._inner[edge_id].statistics().hops)
+                )
+                for edge_id, end in self._inner_senders.items()
+            },
+        }
+
+    def _stage_finished(self, stage: Stage) -> None:
+        self._unfinished -= 1
+        if self.error is None:
+            self.error = stage.error
+        if self.error is not None or not self._unfinished:
+            self._finished.set()
 
 
-def _watch_lane(lane: Lane, stage: Stage, host: WorkerHost, work: asyncio.Future[None]) -> None:
+def _watch_lane(lane: Lane, stages: _Stages, work: asyncio.Future[None]) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        stage.cancel()
+        stages.cancel()
         work.cancel()
 
     def stop_soon() -> None:
@@ -108,7 +173,7 @@ def _watch_lane(lane: Lane, stage: Stage, host: WorkerHost, work: asyncio.Future
             loop.call_soon_threadsafe(stop)
 
     lane.on_shutdown(stop_soon)
-    lane.on_interrupt(lambda _: host.wake_threadsafe())
+    lane.on_interrupt(lambda _: stages.wake())
 
 
 def _open_receivers(
@@ -157,18 +222,14 @@ def _open_senders(spec: StageSpec, fds: Sequence[int]) -> list[tuple[EdgePlan, S
 
 
 class WorkerHost(AsyncioHost):
-    """The worker's loop; also keeps the control page's word of the turn under way."""
+    """A stage on the worker's loop; also keeps the control page's word of the turn under way."""
 
-    def __init__(self, on_finished: Callable[[Stage], None], lane: Lane) -> None:
+    def __init__(self, on_finished: Callable[[Stage], None], watch: TurnWatch) -> None:
         super().__init__(on_finished)
-        self._page = lane.page
+        self._watch = watch
 
     def _turn(self) -> None:
-        self._page.begin_turn(0, time.monotonic_ns())
+        assert self._stage is not None
+        self._watch.begin_turn(self._stage.id)
         super()._turn()
-        stage = self._stage
-        call_started_ns = stage.oldest_call_ns() if stage is not None else None
-        if call_started_ns is None:
-            self._page.end_turn()
-        else:
-            self._page.begin_turn(0, call_started_ns)
+        self._watch.end_turn()

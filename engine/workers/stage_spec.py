@@ -1,4 +1,4 @@
-"""What a worker is told about the stage it runs: the start spec, as JSON.
+"""What a worker is told about the stages it runs: the start spec, as JSON.
 
 Pure. Import paths, JSON and numbers of descriptors cross to a worker; never a pickled object.
 """
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from engine.packet import Source
-from engine.plan import EdgePlan, Link, NodePlan, StagePlan
+from engine.plan import EdgePlan, Link, NodePlan, RestartRule, StagePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,22 @@ class EdgeSpec:
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A stage, as a worker needs it.
+    """The stages of a worker, as it needs them.
 
     Attributes:
-        session_id: whose it is.
-        stage: what runs.
-        checksums: whether what it sends is given a checksum.
-        receivers, senders: its ends.
+        session_id: whose they are.
+        stages: what runs: one, or those of a group, in topological order.
+        checksums: whether what they send is given a checksum.
+        receivers, senders: their ends of edges to other places.
+        inner: the edges between them.
     """
 
     session_id: str
-    stage: StagePlan
+    stages: tuple[StagePlan, ...]
     checksums: bool
     receivers: tuple[EdgeSpec, ...]
     senders: tuple[EdgeSpec, ...]
+    inner: tuple[EdgePlan, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible form."""
@@ -72,21 +74,32 @@ class StageSpec:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Undo `to_dict` and JSON."""
-        stage = data["stage"]
         return cls(
             data["session_id"],
-            StagePlan(
-                stage["id"],
-                stage["executor"],
-                tuple(_node_plan(node) for node in stage["nodes"]),
-                tuple(Link(**link) for link in stage["links"]),
-            ),
+            tuple(_stage_plan(stage) for stage in data["stages"]),
             data["checksums"],
             tuple(EdgeSpec.from_dict(edge) for edge in data["receivers"]),
             tuple(EdgeSpec.from_dict(edge) for edge in data["senders"]),
+            tuple(EdgePlan(**edge) for edge in data["inner"]),
         )
+
+
+def _stage_plan(data: dict[str, Any]) -> StagePlan:
+    return StagePlan(
+        data["id"],
+        data["executor"],
+        tuple(_node_plan(node) for node in data["nodes"]),
+        tuple(Link(**link) for link in data["links"]),
+        data["worker"],
+    )
 
 
 def _node_plan(data: dict[str, Any]) -> NodePlan:
     plan = NodePlan(**data)
-    return replace(plan, inputs=tuple(plan.inputs), outputs=tuple(plan.outputs))
+    rule = data["restart"]
+    return replace(
+        plan,
+        inputs=tuple(plan.inputs),
+        outputs=tuple(plan.outputs),
+        restart=None if rule is None else RestartRule(**rule),
+    )

@@ -31,9 +31,11 @@ from typing import Final, TypeAlias
 from engine.errors import (
     InitTimeoutError,
     RemoteMediaError,
+    ResourceLimitError,
     SpawnError,
     WorkerCrashedError,
 )
+from engine.wording import nodes_named
 from engine.workers.messages import (
     ExitedEvent,
     FailedEvent,
@@ -86,14 +88,24 @@ class WorkerLimits:
         init_timeout_ns: from the spawn until it is ready.
         hang_timeout_ns: how long it may be silent.
         cleanup_grace_ns: how long the ladder takes.
-        process_timeout_ns: bound on one turn, or None.
+        turn_timeouts_ns: bound on one turn of each node, in that order; None, or left out: none.
     """
 
     node_ids: tuple[str, ...]
     init_timeout_ns: int
     hang_timeout_ns: int
     cleanup_grace_ns: int
-    process_timeout_ns: int | None = None
+    turn_timeouts_ns: tuple[int | None, ...] = ()
+
+    def turn_timeout_ns(self, node: int) -> int | None:
+        """The bound on one turn of the node at a position, or None."""
+        timeouts = self.turn_timeouts_ns
+        return timeouts[node] if node < len(timeouts) else None
+
+    @property
+    def turn_timeout_ns_min(self) -> int | None:
+        """The shortest of all bounds on a turn, or None."""
+        return min((bound for bound in self.turn_timeouts_ns if bound is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,26 @@ class DamagedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryEvent:
+    """The workers of a session use more memory than they may, and this one most of it.
+
+    Attributes:
+        worker_bytes: what it uses.
+        session_bytes: what all of them use.
+        limit_bytes: what they may use.
+    """
+
+    worker_bytes: int
+    session_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLostEvent:
+    """An edge of the session broke: this worker may have gone, unnoticed."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequestEvent:
     """The owner wants the worker to end."""
 
@@ -127,10 +159,17 @@ class KillRequestEvent:
 
 @dataclass(frozen=True, slots=True)
 class TickEvent:
-    """A deadline has come; the control page's turn words as they are now (0: no turn)."""
+    """A deadline has come.
+
+    Attributes:
+        turn_started_ns: the control page's word as it is now; 0: no turn.
+        turn_node: the same.
+        waits_for: the zygote that has to start first, or "".
+    """
 
     turn_started_ns: int = 0
     turn_node: int = 0
+    waits_for: str = ""
 
 
 Event: TypeAlias = (
@@ -145,6 +184,8 @@ Event: TypeAlias = (
     | ZygoteLostEvent
     | SocketClosedEvent
     | DamagedEvent
+    | PeerLostEvent
+    | MemoryEvent
     | StopRequestEvent
     | KillRequestEvent
     | TickEvent
@@ -231,10 +272,13 @@ class Supervisor:
                 self._stop(now_ns)
             case KillRequestEvent():
                 self._kill(now_ns)
-            case ExitedEvent():
-                self._process_exited(event)
-            case ZygoteLostEvent():
-                self._zygote_lost(event)
+            case PeerLostEvent():
+                if self._rungs is None and self._ping_ns is not None:  # else one is under way
+                    self._ping(now_ns)
+            case MemoryEvent():
+                self._overran(event, now_ns)
+            case ExitedEvent() | ZygoteLostEvent():
+                self._process_ended(event)
             case SocketClosedEvent():
                 self._socket_lost(now_ns)
             case DamagedEvent():
@@ -319,8 +363,9 @@ class Supervisor:
         self.state = WorkerState.READY
         self._silent_ns = None
         self._ping_ns = now_ns + self._limits.hang_timeout_ns // 3
-        if self._limits.process_timeout_ns is not None:
-            self._turn_check_ns = now_ns + self._limits.process_timeout_ns
+        shortest_ns = self._limits.turn_timeout_ns_min
+        if shortest_ns is not None:
+            self._turn_check_ns = now_ns + shortest_ns
         self._notify(ReadyNotice())
 
     def _finish(self, event: FinishedEvent, now_ns: int) -> None:
@@ -364,6 +409,12 @@ class Supervisor:
         direct = SendSignalCommand(signal.SIGKILL, direct=True)
         self._rungs = [(now_ns + round(grace_ns * (1 - _KILL_SHARE)), direct)]
 
+    def _overran(self, event: MemoryEvent, now_ns: int) -> None:
+        if self._rungs is not None:
+            return
+        self._notify_failed(self._memory_error(event))
+        self._kill(now_ns)  # what asks for memory without end is not asked first
+
     def _socket_lost(self, now_ns: int) -> None:
         self._socket_closed = True
         if self._rungs is None:
@@ -374,15 +425,16 @@ class Supervisor:
         elif not self._rungs:
             self._gone(ExitedNotice(None, signal.SIGKILL))
 
-    def _zygote_lost(self, event: ZygoteLostEvent) -> None:
+    def _process_ended(self, event: ExitedEvent | ZygoteLostEvent) -> None:
+        if isinstance(event, ZygoteLostEvent):
+            notice = ExitedNotice(None, signal.SIGKILL)
+            error = self._zygote_error(event.how)
+        else:
+            notice = ExitedNotice(event.code, event.signal)
+            error = self._exit_error(event)
         if self._rungs is None:
-            self._notify_failed(self._zygote_error(event.how))
-        self._gone(ExitedNotice(None, signal.SIGKILL))
-
-    def _process_exited(self, event: ExitedEvent) -> None:
-        if self._rungs is None:
-            self._notify_failed(self._exit_error(event))
-        self._gone(ExitedNotice(event.code, event.signal))
+            self._notify_failed(error)
+        self._gone(notice)
 
     def _gone(self, notice: ExitedNotice) -> None:
         self.exited = True
@@ -397,7 +449,7 @@ class Supervisor:
             self._climb(self._rungs, now_ns)
             return
         if self.state is not WorkerState.READY and self._expired(self._init_deadline_ns, now_ns):
-            self._fail(self._init_timeout(), now_ns)
+            self._fail(self._init_timeout(event), now_ns)
         elif self._silent_ns is not None and self._expired(self._silent_ns, now_ns):
             self._fail(self._silence(now_ns), now_ns, silent=True)
         elif self._turn_check_ns is not None and self._expired(self._turn_check_ns, now_ns):
@@ -408,22 +460,26 @@ class Supervisor:
     def _climb(self, rungs: list[tuple[int, SendSignalCommand]], now_ns: int) -> None:
         while rungs and now_ns >= rungs[0][0]:
             _, command = rungs.pop(0)
-            if not rungs and self._socket_closed:
-                # Dead, though nobody reports it: the zygote is frozen.
+            if not rungs and (self._socket_closed or not self.pid):
+                # Dead, though nobody reports it, or never forked: the zygote is frozen, or hangs.
                 self._commands.append(command)
                 self._gone(ExitedNotice(None, signal.SIGKILL))
                 return
             self._commands.append(command)
 
     def _check_turn(self, event: TickEvent, now_ns: int) -> None:
-        timeout_ns = self._limits.process_timeout_ns
-        assert timeout_ns is not None
+        shortest_ns = self._limits.turn_timeout_ns_min
+        assert shortest_ns is not None
+        # A turn that begins from now on cannot be over its time before this: one look per timeout.
+        self._turn_check_ns = now_ns + shortest_ns
         started_ns = event.turn_started_ns
-        if started_ns and now_ns - started_ns >= timeout_ns:
+        timeout_ns = self._limits.turn_timeout_ns(event.turn_node)
+        if not started_ns or timeout_ns is None:
+            return
+        if now_ns - started_ns >= timeout_ns:
             self._fail(self._turn_timeout(event, timeout_ns), now_ns)
             return
-        # A turn that begins from now on cannot be over its time before this: one look per timeout.
-        self._turn_check_ns = (started_ns or now_ns) + timeout_ns
+        self._turn_check_ns = min(self._turn_check_ns, started_ns + timeout_ns)
 
     def _ping(self, now_ns: int) -> None:
         self._token += 1
@@ -483,8 +539,7 @@ class Supervisor:
     # --- errors -----------------------------------------------------------------------------
 
     def _nodes(self) -> str:
-        noun = "node" if len(self._limits.node_ids) == 1 else "nodes"
-        return f"{noun} {', '.join(repr(node_id) for node_id in self._limits.node_ids)}"
+        return nodes_named(self._limits.node_ids)
 
     def _context(self) -> dict[str, object]:
         node_ids = self._limits.node_ids
@@ -521,7 +576,7 @@ class Supervisor:
             return SpawnError(f"{self._nodes()}: {what}", **self._context())
         return self._crash(f"lost its zygote and ended with it: {how}")
 
-    def _init_timeout(self) -> InitTimeoutError:
+    def _init_timeout(self, event: TickEvent) -> InitTimeoutError:
         step = str(self.state)
         said = ""
         if self._progress is not None:
@@ -529,6 +584,14 @@ class Supervisor:
             said = f", last progress of {self._progress.node_id!r}: {self._progress.fraction:.0%}"
             said += f" {self._progress.message}" if self._progress.message else ""
         timeout_s = self._limits.init_timeout_ns / 1e9
+        if event.waits_for:
+            return InitTimeoutError(
+                f"{self._nodes()}: not ready after {timeout_s:g} s: {event.waits_for} has not"
+                " started yet; raise init_timeout, or see what holds that interpreter up",
+                **self._context(),
+                step=step,
+                init_timeout_s=timeout_s,
+            )
         return InitTimeoutError(
             f"{self._nodes()}: not ready after {timeout_s:g} s (in step {step!r}{said});"
             " load less in initialize, or raise init_timeout",
@@ -545,6 +608,22 @@ class Supervisor:
             f"fell silent: nothing heard for {silent_s:.1f} s while {self.state}"
             " (stopped, or in a C call that keeps the interpreter lock)",
             silent_s=silent_s,
+        )
+
+    def _memory_error(self, event: MemoryEvent) -> ResourceLimitError:
+        worker, session, limit = (
+            -(-size // 2**20)
+            for size in (event.worker_bytes, event.session_bytes, event.limit_bytes)
+        )
+        return ResourceLimitError(
+            f"{self._nodes()}: the session's processes use {session} MiB of memory and may use"
+            f" {limit} (max_session_memory_mb), and this one uses most of it, {worker} MiB; let it"
+            " hold less, or raise max_session_memory_mb",
+            **self._context(),
+            state=str(self.state),
+            limit=limit,
+            requested=session,
+            resource="memory",
         )
 
     def _turn_timeout(self, event: TickEvent, timeout_ns: int) -> WorkerCrashedError:

@@ -18,11 +18,13 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from engine.workers import strays
 from engine.workers.child import enter
+from engine.workers.interpreters import installed_versions, loaded_versions
 from engine.workers.kernel import become_subreaper
 from engine.workers.messages import (
     DESCRIPTORS_MAX,
@@ -98,8 +100,7 @@ class Zygote:
         server = os.pidfd_open(self._server_pid)
         if os.getppid() != self._server_pid:
             self._end()
-        preload(self._modules)
-        self._send(ZygoteReadyEvent(self._pid))
+        self._load()
         poller = select.poll()
         for fd in (self._control.fileno(), server, wake.fileno()):
             poller.register(fd, select.POLLIN)
@@ -112,6 +113,20 @@ class Zygote:
             self._reap()
             if self._control.fileno() in ready:
                 self._receive()
+
+    def _load(self) -> None:
+        """Get warm and say so; or say why not, and end."""
+        try:
+            preload(self._modules)
+        except Exception as error:  # noqa: BLE001 - whatever loading raises, the server must hear of it
+            if not isinstance(error, ModuleNotFoundError):
+                traceback.print_exc()
+            why = f"{type(error).__name__}: {error}"
+            self._send(ZygoteReadyEvent(self._pid, installed_versions(), why))
+            self._end()
+        if self._terminated:  # what it is woken by was set aside meanwhile
+            self._end()
+        self._send(ZygoteReadyEvent(self._pid, loaded_versions()))
 
     def _set_signals(self) -> socket.socket:
         reading, writing = socket.socketpair()
@@ -253,7 +268,9 @@ def preload(modules: Sequence[str] = ()) -> None:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module may raise
             sys.stderr.write(f"cannot preload {name!r}: {error!r}\n")
     _set_title()
-    _arrow_round_trip()
+    from engine.workers.rehearsal import rehearse
+
+    rehearse()
     gc.collect()
     gc.freeze()
     # A collection here would write to every object's header and so copy the pages it lies on.
@@ -275,20 +292,6 @@ def _set_title() -> None:
     # It is read at the first call. Without it the title of a worker overwrites the environment that
     # its descendants are recognised by.
     os.environ.pop("SPT_NOENV", None)
-
-
-def _arrow_round_trip() -> None:
-    import numpy as np
-    import pyarrow as pa
-
-    batch = pa.record_batch({"samples": np.zeros(16, np.float32)})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    # use_threads would start Arrow's pool, and a process with threads must not fork.
-    options = pa.ipc.IpcReadOptions(use_threads=False)
-    with pa.ipc.open_stream(sink.getvalue(), options=options) as reader:
-        reader.read_next_batch().validate(full=True)
 
 
 def _thread_names() -> list[str]:

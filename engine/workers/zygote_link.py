@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ import engine
 from engine import preloads
 from engine.workers import strays
 from engine.workers.channel import Channel, packet_socketpair
+from engine.workers.interpreters import PYTHON_MIN
 from engine.workers.output import new_tail, to_text
 from engine.workers.pipes import OutputPipe
 from engine.workers.supervisor import signal_name
@@ -27,8 +28,12 @@ from engine.workers.supervisor import signal_name
 if TYPE_CHECKING:
     from engine.workers.handle import WorkerRecord
 
-#: Names of the server's own interpreter.
-OWN_NAMES: Final = frozenset({None, "", "python", "python3"})
+#: How long a zygote may take until it can fork; it takes 0.3 s. Less than a node's init timeout by
+#: default, so that the error names the zygote.
+START_TIMEOUT_S: Final = 20.0
+
+#: What other interpreters are given of the server's modules.
+_OWN_PACKAGES: Final = ("engine", "operators", "remotemedia")
 
 #: The zygote's environment: one thread (two of these libraries start more when they are loaded),
 #: and an allocator that a fork shares well. SPT_NOENV: see zygote.py.
@@ -42,12 +47,35 @@ ENVIRONMENT: Final = {
     "SPT_NOENV": "1",
 }
 
-#: -P below keeps the working directory out of sys.path until this replaces it.
-_BOOT: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    " from engine.workers.zygote import main;"
-    " main(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])"
-)
+#: What a zygote begins with. Any Python 3 understands it, so that one which is too old can say so.
+#: Another interpreter gets the engine from where it lies here, whatever else lies there: packages
+#: beside it are of this interpreter's, and would be found instead of the other's own.
+_BOOT: Final = f"""
+import sys
+if sys.path[:1] == [""]:
+    del sys.path[0]  # the working directory, before anything is imported from it
+import json, os
+control_fd, server_pid, paths, place = json.loads(sys.argv[1])
+if sys.version_info < {PYTHON_MIN}:
+    versions = {{"python": sys.version.split()[0]}}
+    ready = {{"type": "zygote_ready", "pid": os.getpid(), "versions": versions}}
+    os.write(control_fd, json.dumps(ready).encode())
+    sys.exit()
+if place:
+    from importlib.machinery import PathFinder
+    class EngineFinder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name in {_OWN_PACKAGES}:
+                return PathFinder.find_spec(name, [place])
+    sys.meta_path.insert(0, EngineFinder)
+    from engine.missing import set_server_paths
+    set_server_paths(paths)
+else:
+    sys.path[:] = paths
+from engine.workers.zygote import main
+main(control_fd, server_pid, sys.argv[2:])
+"""
 
 
 def close_all(fds: tuple[int, ...]) -> None:
@@ -56,16 +84,9 @@ def close_all(fds: tuple[int, ...]) -> None:
         os.close(fd)
 
 
-def executable_of(interpreter: str | None) -> str:
-    """The program an interpreter's name stands for."""
-    return sys.executable if interpreter in OWN_NAMES else str(interpreter)
-
-
-def import_paths(executable: str) -> list[str]:
-    """What its workers import from: the server's sys.path, or for others the engine's place."""
-    if executable == sys.executable:
-        return [str(path) or working_directory() for path in sys.path]
-    return [str(Path(engine.__file__).parent.parent)]
+def import_paths() -> list[str]:
+    """What the server imports from, and the workers of its own interpreter."""
+    return [str(path) or working_directory() for path in sys.path]
 
 
 def working_directory() -> str:
@@ -91,8 +112,12 @@ class ZygoteLink:
         workers: its living workers, by id.
         waiting: spawns that wait for those before them: (worker, its descriptors).
         unanswered: ids of workers whose spawn was asked for and not answered yet.
+        is_own: whether it is of the server's own interpreter.
+        start_timeout_s: how long it may take until it can fork; then it is taken for hung.
+        start_deadline_ns: when that is; monotonic.
         ready: set once it can fork, or is lost.
         lost: set once it is gone.
+        how: then says how it ended, with the last it printed.
 
     Raises:
         OSError: it cannot be executed.
@@ -100,12 +125,16 @@ class ZygoteLink:
 
     def __init__(self, executable: str) -> None:
         self.executable = executable
-        self.marker = secrets.token_hex(8)
+        self.is_own = executable == sys.executable
+        self.start_timeout_s = START_TIMEOUT_S
+        self.start_deadline_ns = time.monotonic_ns() + round(START_TIMEOUT_S * 1e9)
+        self.marker = strays.new_marker()
         self.workers: dict[int, WorkerRecord] = {}
         self.waiting: deque[tuple[WorkerRecord, tuple[int, ...]]] = deque()
         self.unanswered: set[int] = set()
         self.ready = threading.Event()
         self.lost = False
+        self.how = ""
         self.kept: deque[bytes] = new_tail()
         #: The environment it began with, to tell later workers what changed since.
         self._environment = dict(os.environ)
@@ -128,13 +157,14 @@ class ZygoteLink:
         changes.update(dict.fromkeys(self._environment.keys() - now.keys()))
         return changes
 
-    def end(self, timeout_s: float) -> str:
+    def end(self, timeout_s: float, why: str = "") -> None:
         """Let it end, kill it if it does not, and kill what may be left of its workers.
 
         Its control socket is closed by this, which is what makes it end.
 
-        Returns:
-            How it ended, with the last it printed.
+        Args:
+            timeout_s: how long it gets.
+            why: what it ends for, where we end it; else how it ended is told.
         """
         self.lost = True
         self.channel.close()
@@ -146,10 +176,9 @@ class ZygoteLink:
                 strays.kill_group(worker.supervisor.pid)
         strays.kill_marked(self.marker)
         self._read_rest()
-        how = self._describe_end()
+        self.how = why or self._describe_end()
         self._close()
         self.ready.set()
-        return how
 
     def abandon(self) -> None:
         """Close the descriptors, in a forked child: the process belongs to its parent."""
@@ -191,9 +220,9 @@ class ZygoteLink:
         return process, Channel(ours), OutputPipe("zygote", reading, self.kept)
 
     def _arguments(self, control_fd: int) -> list[str]:
-        paths = json.dumps(import_paths(self.executable))
-        numbers = (str(control_fd), str(os.getpid()))
-        return [self.executable, "-P", "-c", _BOOT, paths, *numbers, *preloads.modules()]
+        place = "" if self.is_own else str(Path(engine.__file__).parent.parent)
+        arguments = json.dumps([control_fd, os.getpid(), import_paths(), place])
+        return [self.executable, "-c", _BOOT, arguments, *preloads.modules()]
 
     def _wait(self, timeout_s: float) -> bool:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from remotemedia.cli.demo import demo
+from remotemedia.cli.doctor import doctor
 from remotemedia.cli.explain import explain
 from remotemedia.cli.nodes import nodes
 from remotemedia.cli.run import run
@@ -24,6 +25,7 @@ app.command()(validate)
 app.command()(explain)
 app.add_typer(nodes)
 app.command()(demo)
+app.command()(doctor)
 
 
 def _show_version(wanted: bool) -> None:

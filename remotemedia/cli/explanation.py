@@ -38,6 +38,8 @@ def _stage(stage: StagePlan) -> dict[str, Any]:
     return {
         "id": stage.id,
         "executor": stage.executor,
+        "group": stage.group,
+        "worker": stage.worker or None,
         "nodes": [_node(node) for node in stage.nodes],
         "links": [str(link) for link in stage.links],
     }
@@ -56,6 +58,7 @@ def _node(node: NodePlan) -> dict[str, Any]:
         "outputs": list(node.outputs),
         "params": dict(node.params),
         "process_timeout_ms": node.process_timeout_ms,
+        "restart": None if node.restart is None else asdict(node.restart),
     }
 
 
@@ -73,15 +76,8 @@ def _cuts(plan: Plan) -> list[dict[str, str]]:
 
 def _why_cut(edge: EdgePlan, stages: dict[str, StagePlan]) -> str:
     source, target = stages[edge.source_stage or ""], stages[edge.target_stage or ""]
-    alone = [
-        node
-        for node, stage in ((edge.target_node, target), (edge.source_node, source))
-        if stage.executor != "local"
-    ]
-    if len(alone) > 1:
-        return f"{edge.source_node} and {edge.target_node} each run in a process of their own"
-    if alone:
-        return f"{alone[0]} runs in a process of its own"
+    if source.worker != target.worker:
+        return _why_apart(edge, source, target)
     node = next(node for node in target.nodes if node.id == edge.target_node)
     if node.begins_stage:
         return f"{node.id} waits or chooses between its inputs: what comes before goes on meanwhile"
@@ -92,6 +88,15 @@ def _why_cut(edge: EdgePlan, stages: dict[str, StagePlan]) -> str:
             " from elsewhere, too"
         )
     return "as one stage it would stand on a cycle of stages, each waiting for the other's credits"
+
+
+def _why_apart(edge: EdgePlan, source: StagePlan, target: StagePlan) -> str:
+    ends = ((edge.target_node, target), (edge.source_node, source))
+    shared = [f"{node} runs in the process {stage.group!r}" for node, stage in ends if stage.group]
+    alone = [node for node, stage in ends if stage.worker and not stage.group]
+    if len(alone) > 1:
+        return f"{edge.source_node} and {edge.target_node} each run in a process of their own"
+    return " and ".join([*(f"{node} runs in a process of its own" for node in alone), *shared])
 
 
 # --- edges ------------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ def _resources(plan: Plan) -> dict[str, Any]:
     settings = plan.settings
     arenas = {edge.source_stage for edge in plan.edges if edge.kind == "shared_memory"}
     return {
-        "processes": sum(stage.executor == "process" for stage in plan.stages),
+        "processes": len(plan.workers),
         "processes_max": settings.process_limit,
         "arenas": len(arenas),
         "arena_bytes": settings.shm_segment_bytes,

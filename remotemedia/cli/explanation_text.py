@@ -49,13 +49,17 @@ def _head(explanation: dict[str, Any]) -> Iterator[str]:
 
 def _stage(stage: dict[str, Any]) -> Iterator[str]:
     where = "in the session's own loop" if stage["executor"] == "local" else "in its own process"
+    if stage["group"] is not None:
+        where = f"in the process {stage['group']}"
     yield f"stage {stage['id']}, {where}"
     width = max(len(node["id"]) for node in stage["nodes"])
     for node in stage["nodes"]:
         waits = "; begins a stage: it waits or chooses" if node["begins_stage"] else ""
         timeout = node["process_timeout_ms"]
         bound = f"; a turn takes {timeout} ms at most" if timeout else ""
-        place = f"{node['executor']}, {node['reason']}{waits}{bound}"
+        rule = node["restart"]
+        again = f"; started again at most {counted(rule['max'], 'time')}" if rule else ""
+        place = f"{node['executor']}, {node['reason']}{waits}{bound}{again}"
         yield f"  {node['id']:<{width}}  {node['node_type']}: {place}"
         if node["params"]:
             yield f"  {'':<{width}}  {_params(node['params'])}"

@@ -225,7 +225,6 @@ class TestSession:
             {"max_processes_total": 1000},
             {"maxSessions": 1000},
             {"max_session_memory_mb": 1},
-            {"venv_path": "/tmp/venv"},
             {"extra_paths": ["/tmp"]},
             {"python": {"allowed": ["/bin/sh"]}},
             {"enabled": True},
@@ -257,6 +256,71 @@ class TestSession:
         assert session == settings
         assert [problem.severity for problem in problems] == ["error"]
         assert "/opt/b/python" in problems[0].message
+
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_virtual_environments_are_those_the_service_allows(self, nested):
+        def ask(path):
+            form = {"python": {"venv_path": path}} if nested else {"venvPath": path}
+            return settings.for_session(form)
+
+        settings = Settings(venv_path="/srv/a", allowed=("/srv/b", "/opt/python"))
+        assert ask("/srv/a") == ask(None) == (settings, ())
+        session, problems = ask("/srv/b")
+        assert (session.venv_path, problems) == ("/srv/b", ())
+        session, problems = ask("/srv/c")
+        assert session == settings
+        assert [problem.severity for problem in problems] == ["error"]
+        assert "it allows /srv/b, /opt/python" in problems[0].message
+
+    def test_without_any_allowed_there_is_no_choice(self):
+        _, (problem,) = Settings().for_session({"venv_path": "/srv/c"})
+        assert 'the virtual environment "/srv/c"; it allows none' in problem.message
+
+    def test_a_chosen_interpreter_is_not_that_of_the_services_environment(self):
+        settings = Settings(venv_path="/srv/a", allowed=("/opt/python", "/srv/b"))
+        session, _ = settings.for_session({"python_executable": "/opt/python"})
+        assert (session.python_executable, session.venv_path) == ("/opt/python", None)
+        session, _ = settings.for_session(
+            {"python_executable": "/opt/python", "venvPath": "/srv/b"}
+        )
+        assert session.venv_path == "/srv/b"
+        assert settings.for_session({"python_executable": "python"}) == (settings, ())
+
+    @pytest.mark.parametrize("key", ["python_executable", "venv_path"])
+    def test_nothing_that_only_leads_to_what_is_allowed_is_allowed(
+        self, key, tmp_path, monkeypatch
+    ):
+        real = tmp_path / "real"
+        (real / "bin").mkdir(parents=True)
+        (real / "bin" / "python").touch()
+        allowed = real if key == "venv_path" else real / "bin" / "python"
+        link = tmp_path / "link"
+        link.symlink_to(allowed)
+        monkeypatch.chdir(real)
+        settings = Settings(allowed=(str(allowed),))
+        assert not settings.for_session({key: str(allowed)})[1]
+        for trick in (
+            link,
+            allowed.relative_to(tmp_path),
+            allowed.relative_to(real),
+            f"{allowed.parent}/../{allowed.parent.name}/{allowed.name}",
+            f"{allowed}/.",
+            f"{allowed}/",
+            f" {allowed}",
+            f"{allowed}\0",
+            f"file://{allowed}",
+            real / "bin",
+        ):
+            session, problems = settings.for_session({key: str(trick)})
+            assert [problem.severity for problem in problems] == ["error"], trick
+            assert session == settings
+
+    def test_interpreters_of_the_file_count_from_its_directory(self, file, tmp_path):
+        settings = load(
+            file('[python]\nexecutable = "./py"\nallowed = ["v/b", "/a", "python3.12"]\n')
+        )
+        assert settings.python_executable == str(tmp_path / "py")
+        assert settings.allowed == (str(tmp_path / "v" / "b"), "/a", "python3.12")
 
     def test_every_wrong_value_is_an_error_and_hides_nothing(self):
         session, problems = Settings().for_session(

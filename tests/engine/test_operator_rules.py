@@ -27,6 +27,7 @@ def plain(self, *args):
         ({"reset": asynchronous}, "reset must not be `async def`: nobody would await it"),
         ({"wants": asynchronous}, "wants must not be `async def`"),
         ({"stateful": True}, r"is stateful and has no reset\(ctx\)"),
+        ({"process_only": True}, "is process_only and so needs default_executor"),
         ({"outputs": "loud"}, r"outputs must be a tuple of names: \('loud',\)"),
         ({"inputs": ("a", "a")}, "inputs has a name twice"),
         ({"inputs": ("a", 3)}, "inputs must be names"),

@@ -13,7 +13,7 @@ from engine.errors import Problem, ResourceLimitError
 from engine.graph import build_graph, topological_order
 from engine.manifest.load import load_manifest
 from engine.operator import Operator
-from engine.plan import STAGE_DEPTH_MAX, Link, make_plan
+from engine.plan import STAGE_DEPTH_MAX, Link, RestartRule, make_plan
 from engine.registry import Registry
 
 
@@ -57,12 +57,23 @@ class Odd(Sync):
     default_executor = "elsewhere"
 
 
+class Greedy(Model):
+    process_only = True
+
+
 class Two(Sync):
     outputs = ("left", "right")
 
 
 class Sink(Sync):
     outputs = ()
+
+
+class Held(Sync):
+    stateful = True
+
+    def reset(self, ctx):
+        pass
 
 
 def inner_class():
@@ -77,7 +88,7 @@ class Script(Sync):
 
 
 REGISTRY = Registry()
-for operator in (Sync, Wait, Tokens, Choose, Model, Odd, Two, Sink, inner_class()):
+for operator in (Sync, Wait, Tokens, Choose, Model, Greedy, Odd, Two, Sink, Held, inner_class()):
     REGISTRY.register(operator)
 for operator in (Old, OldHelper, Local):
     REGISTRY.register(operator, pattern=True)
@@ -150,6 +161,18 @@ class TestPlacement:
         assert [stage.nodes[0].rule for stage in plan.stages] == ["disabled", "disabled", "default"]
         assert {stage.executor for stage in plan.stages} == {"local"}
         assert [warning.path for warning in plan.warnings] == ["nodes[1].executor"]
+
+    def test_a_class_for_processes_only_cannot_run_local(self):
+        assert plan_of({"a": "Greedy"}).stages[0].executor == "process"
+        ((severity, text),) = problems_of([{"id": "a", "node_type": "Greedy", "executor": "local"}])
+        assert severity == "error"
+        assert text.startswith("nodes[0].executor: Greedy runs in a process of its own only")
+        for wish in ({}, {"executor": "process"}):
+            ((severity, text),) = problems_of(
+                [{"id": "a", "node_type": "Greedy", **wish}], settings=Settings(enabled=False)
+            )
+            assert severity == "error"
+            assert "processes are disabled here" in text
 
     def test_an_operator_with_an_unknown_default_is_blamed_itself(self):
         ((_, text),) = problems_of({"a": "Odd"})
@@ -259,6 +282,112 @@ class TestStages:
         assert stage.id == "a"
         assert [node.id for node in stage.nodes] == ["a", "b", "c"]
         assert stage.links == (Link("a", "out", "b", "in"), Link("b", "out", "c", "in"))
+
+
+def grouped(spec, links=""):
+    """A plan of nodes written as "a:S@g b:W c:P", of which those behind an @ share a process."""
+    nodes = []
+    for item in spec.split():
+        kind, _, group = item[2:].partition("@")
+        node = {"id": item[0], "node_type": KINDS[kind]}
+        nodes.append(node | ({"executor": {"process": group}} if group else {}))
+    return plan_of(nodes, [(item[0], item[2]) for item in links.split()])
+
+
+def workers_of(plan):
+    """The stages of each worker, as sets of their nodes' ids, in a set for each worker."""
+    return {
+        frozenset("".join(sorted(node.id for node in stage.nodes)) for stage in stages)
+        for stages in plan.workers.values()
+    }
+
+
+class TestGroups:
+    def test_the_nodes_of_a_group_share_a_worker_and_fuse_there(self):
+        plan = grouped("a:S@g b:S@g c:S", "a-b b-c")
+        assert workers_of(plan) == {frozenset({"ab"})}
+        assert [edge.kind for edge in plan.edges] == ["shared_memory", "shared_memory", "local"]
+
+    def test_each_group_has_a_worker(self):
+        plan = grouped("a:S@g b:S@h c:S@g d:P", "")
+        assert workers_of(plan) == {frozenset({"a", "c"}), frozenset({"b"}), frozenset({"d"})}
+
+    def test_a_waiting_node_begins_a_stage_within_its_worker(self):
+        plan = grouped("a:S@g w:W@g b:S@g", "a-w w-b")
+        assert workers_of(plan) == {frozenset({"a", "bw"})}
+        assert {edge.id: edge.kind for edge in plan.edges} == {
+            "→a": "shared_memory",
+            "a.out→w.in": "local",
+            "b.out→": "shared_memory",
+        }
+
+    @pytest.mark.parametrize("between", ["b:S", "b:P", "b:S@h"])
+    def test_a_worker_stands_on_both_sides_of_another_node_with_two_stages(self, between):
+        plan = grouped(f"a:S@g {between} c:S@g", "a-b b-c a-c")
+        assert frozenset({"a", "c"}) in workers_of(plan)
+        edges = {edge.id: edge.kind for edge in plan.edges}
+        assert edges["a.out→c.in"] == "local"
+        assert edges["a.out→b.in"] == edges["b.out→c.in"] == "shared_memory"
+
+    def test_a_group_and_a_node_of_one_name_have_nothing_to_do_with_each_other(self):
+        assert workers_of(grouped("a:P b:S@a", "a-b")) == {frozenset({"a"}), frozenset({"b"})}
+
+    def test_the_limit_counts_workers(self):
+        nodes = [{"id": name, "node_type": "Sync", "executor": {"process": "g"}} for name in "abcd"]
+        assert len(plan_of(nodes, settings=Settings(max_processes_per_session=1)).workers) == 1
+
+    def test_without_processes_a_group_runs_local(self):
+        nodes = [{"id": "a", "node_type": "Sync", "executor": {"process": "g"}}]
+        plan = plan_of(nodes, settings=Settings(enabled=False))
+        assert (plan.workers, plan.stages[0].group) == ({}, None)
+
+    def test_the_plan_as_text_names_the_group(self):
+        assert "stage a (process g)" in grouped("a:S@g b:W@g", "a-b").describe()
+
+
+RESTART = {"max": 3, "backoff_ms": 100}
+
+
+class TestRestart:
+    def test_a_node_that_is_started_again_ends_its_edges_on_the_sessions_loop(self):
+        nodes = [
+            {"id": "a", "node_type": "Sync"},
+            {"id": "r", "node_type": "Model", "restart": RESTART},
+            {"id": "p", "node_type": "Model"},
+        ]
+        plan = plan_of(nodes, [("a", "r"), ("r", "p")])
+        assert plan.stages[1].restart == RestartRule(3, 100)
+        assert [edge.kind for edge in plan.edges] == [
+            "local",
+            "local",
+            "shared_memory",
+            "shared_memory",
+        ]
+
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            ({"node_type": "Sync"}, "only a process is started again"),
+            ({"node_type": "Held", "executor": "process"}, "Held keeps state between packets"),
+            (
+                {"node_type": "Sync", "executor": {"process": "g"}},
+                "shares the process 'g' with 'b'",
+            ),
+        ],
+    )
+    def test_only_a_stateless_node_alone_in_a_process_is_started_again(self, fields, words):
+        nodes = [
+            {"id": "a", "restart": RESTART, **fields},
+            {"id": "b", "node_type": "Sync", "executor": {"process": "g"}},
+        ]
+        ((severity, text),) = problems_of(nodes)
+        assert severity == "error"
+        assert text.startswith("nodes[0].restart: ")
+        assert words in text
+
+    def test_without_processes_there_is_nothing_to_start_again(self):
+        nodes = [{"id": "a", "node_type": "Model", "restart": RESTART}]
+        assert plan_of(nodes, settings=Settings(enabled=False)).stages[0].restart is None
 
 
 class TestEdges:
@@ -460,6 +589,44 @@ def test_every_node_is_in_one_stage_and_every_link_in_one_place(shape):
     home = {node.id: stage.id for stage in plan.stages for node in stage.nodes}
     assert all(home[source] == home[target] for source, target in inside)
     assert all(home[source] != home[target] for source, target in between)
+
+
+@st.composite
+def grouped_graphs(draw):
+    """The same, with some of the nodes in two groups."""
+    nodes, links = draw(graphs())
+    place = st.sampled_from([None, None, {"process": "g"}, {"process": "h"}])
+    described = []
+    for name, kind in nodes.items():
+        executor = draw(place)
+        described.append(
+            {"id": name, "node_type": kind} | ({"executor": executor} if executor else {})
+        )
+    return described, links
+
+
+@given(grouped_graphs())
+def test_in_groups_stages_form_no_cycle_either_and_each_group_has_one_worker(shape):
+    nodes, links = shape
+    plan = plan_of(nodes, links)
+    assert len(topological_order(successors_of(plan))) == len(plan.stages)
+    worker = {node.id: stage.worker for stage in plan.stages for node in stage.nodes}
+    for group in "gh":
+        members = [node["id"] for node in nodes if node.get("executor") == {"process": group}]
+        assert len({worker[member] for member in members}) == (1 if members else 0)
+        others = {worker[node["id"]] for node in nodes if node["id"] not in members}
+        assert not {worker[member] for member in members} & others
+    for stage in plan.stages:
+        head, *others = stage.nodes
+        assert stage.id == head.id
+        assert not any(node.begins_stage for node in others)
+        assert {node.group for node in stage.nodes} == {head.group}
+    for edge in plan.edges:
+        ends = [
+            next((s.worker for s in plan.stages if s.id == end), "")
+            for end in (edge.source_stage, edge.target_stage)
+        ]
+        assert edge.kind == ("local" if ends[0] == ends[1] else "shared_memory")
 
 
 @given(graphs())

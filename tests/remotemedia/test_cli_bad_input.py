@@ -193,7 +193,7 @@ def test_more_processes_than_allowed(invoke, place):
     path = place.chain("a:PassThrough@process", "b:PassThrough@process")
     result = invoke("run", path)
     assert result.exit_code == ASKED_WRONGLY
-    assert "2 process nodes and a session may have 1" in result.stderr
+    assert "2 processes and a session may have 1" in result.stderr
     assert json.loads(invoke("validate", path, "--json").stdout)["ok"] is False
 
 

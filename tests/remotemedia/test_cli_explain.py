@@ -110,6 +110,21 @@ class TestText:
         assert "memory limit   512 MiB for the session" in said
         assert "processes      1 of at most 3" in said
 
+    def test_groups_and_restarts(self, invoke, place):
+        document = manifest("a:PassThrough", "b:PassThrough@process", "c:PassThrough")
+        for node in (document["nodes"][0], document["nodes"][2]):
+            node["executor"] = {"process": "g"}
+        document["nodes"][1]["restart"] = {"max": 2}
+        path = place.write("m.json", document)
+        said = invoke(path).stdout
+        assert "3 nodes in 3 stages, 2 processes" in said
+        assert "stage a, in the process g" in said
+        assert "b runs in a process of its own and a runs in the process 'g'" in said
+        assert "started again at most 2 times" in said
+        first, second, last = json.loads(invoke(path, "--json").stdout)["stages"]
+        assert (first["group"], first["worker"], last["worker"]) == ("g", "a", "a")
+        assert second["nodes"][0]["restart"] == {"max": 2, "backoff_ms": 100}
+
 
 class TestData:
     def test_as_json(self, invoke, path):

@@ -5,7 +5,7 @@ What a user writes here must need no cast, no ignore and no Any of ours.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, assert_type
 
 import numpy as np
@@ -131,6 +131,7 @@ async def use_a_session() -> None:
     assert_type(await pipeline.arun(inputs), list[Packet])
     async with pipeline.session(on_progress=show) as session:
         assert_type(session, Session)
+        assert_type(session.on_progress(show), Callable[[], None])
         assert_type(await session.send(Text("a"), timestamp_ns=0, metadata={"k": "v"}), int)
         await session.end_input()
         assert_type(await session.receive(), Packet | None)

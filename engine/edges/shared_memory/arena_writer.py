@@ -237,7 +237,9 @@ class ArenaWriter:
         array = codec.array_of(payload)
         if array is None or len(message.head) > codec.HEAD_BYTES_MAX:
             return None
-        address: int = array.__array_interface__["data"][0]  # array.ctypes.data takes thrice as long
+        address: int = array.__array_interface__["data"][
+            0
+        ]  # array.ctypes.data takes thrice as long
         reservation = self._reserved.get(address)
         if reservation is None or reservation.size_bytes != len(message.body):
             return None

@@ -198,6 +198,10 @@ class SharedMemoryReceiver:
         self._closed = True
         self._doorbell.send(CLOSE_MESSAGE)
 
+    def poll(self) -> None:
+        """Take all that has arrived by now."""
+        self._doorbell.poll()
+
     def dispose(self) -> None:
         """Close the doorbell; without `close` before, the producer sees the consumer die.
 

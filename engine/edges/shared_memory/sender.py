@@ -180,6 +180,10 @@ class SharedMemorySender:
             self._drained.clear()
             await self._drained.wait()
 
+    def poll(self) -> None:
+        """Take all credits that have come back by now."""
+        self._doorbell.poll()
+
     def dispose(self) -> None:
         """Close the doorbell; without an end of stream before, the consumer sees us die."""
         self._closed = True

@@ -114,6 +114,22 @@ def test_placing_a_flow_places_all_its_nodes():
     ]
 
 
+def test_placing_a_flow_in_a_group_lets_its_nodes_share_a_process():
+    nodes = sections_of((A() | B()).on("process", group="g"), portable=True)["nodes"]
+    assert [node["executor"] for node in nodes] == [{"process": "g"}, {"process": "g"}]
+
+
+def test_a_group_is_one_of_processes():
+    with pytest.raises(UsageError, match=r"say \.on\('process', group='g'\) instead"):
+        A().on("local", group="g")
+
+
+def test_a_rule_for_restarts_goes_into_the_manifest():
+    rule = {"max": 2, "backoff_ms": 5}
+    (node,) = sections_of(A().on("process", restart=rule), portable=True)["nodes"]
+    assert (node["executor"], node["restart"]) == ("process", rule)
+
+
 def test_only_the_ends_are_marked_as_outputs():
     nodes = sections_of((A() | B()).as_output() | A(), portable=True)["nodes"]
     assert [node.get("is_output_node") for node in nodes] == [None, True, None]

@@ -232,3 +232,23 @@ async def test_an_abandoned_pair_leaves_no_descriptor():
     far.close()
     assert near.fileno() == far.fileno() == -1
     gc.collect()  # an unclosed socket would be a ResourceWarning, which is an error
+
+
+async def test_a_poll_takes_all_that_waits_without_the_loop(ends):
+    one, other = ends
+    for number in range(5):
+        other.bell.send(bytes([number + 1]))
+    one.bell.poll()
+    assert one.heard == [bytes([number + 1]) for number in range(5)]
+    one.bell.poll()
+    assert len(one.heard) == 5
+
+
+async def test_a_poll_takes_what_was_sent_before_the_end_and_the_end_once(ends):
+    one, other = ends
+    other.bell.send(b"last")
+    other.bell.close()
+    one.bell.poll()
+    assert (one.heard, one.hang_ups) == ([b"last"], 1)
+    one.bell.poll()
+    assert one.hang_ups == 1

@@ -29,6 +29,14 @@ def test_messages_keep_their_boundaries(ends):
     assert channel.receive() is None
 
 
+def test_what_a_peer_said_before_it_closed_is_heard_though_it_read_nothing(ends):
+    channel, peer = ends
+    channel.send(b"never read")
+    peer.send(b"last words")
+    peer.close()
+    assert [channel.receive() for _ in range(3)] == [b"last words", b"", b""]
+
+
 def test_the_largest_message_fits(ends):
     channel, peer = ends
     channel.send(b"x" * MESSAGE_BYTES_MAX)

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import InitTimeoutError, NodeError, RemoteMediaError, WorkerCrashedError
+from engine.errors import (
+    InitTimeoutError,
+    NodeError,
+    RemoteMediaError,
+    UsageError,
+    WorkerCrashedError,
+)
 from engine.workers import strays
 from engine.workers.notices import ProgressNotice, ReadyNotice
 from engine.workers.supervisor import WorkerState
@@ -39,6 +45,13 @@ def test_an_error_of_ours_arrives_as_it_is(spawn):
     assert isinstance(error, NodeError)
     assert error.node_id == "second"
     assert "KeyError" in error.remote_traceback
+
+
+def test_a_start_that_fails_without_naming_its_node_is_given_the_workers(spawn):
+    error = spawn("raise_usage_error").wait_for_failure()
+    assert isinstance(error, UsageError)
+    assert error.context["node_id"] == "a"
+    assert str(error).startswith("node 'a, b': there is no such class")
 
 
 def test_an_enormous_error_is_cut_to_what_a_message_holds(spawn):
@@ -110,7 +123,7 @@ def test_silence_while_a_c_call_keeps_the_interpreter_lock(spawn):
 
 
 def test_a_turn_that_takes_too_long_names_its_node(spawn):
-    owner = spawn("long_turn", process_timeout_ms=200, cleanup_grace_s=0.2)
+    owner = spawn("long_turn", turn_timeouts_ms=(200, 200), cleanup_grace_s=0.2)
     error = owner.wait_for_failure()
     assert "process_timeout_ms" in str(error)
     assert error.node_id == "b"

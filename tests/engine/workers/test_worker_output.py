@@ -64,3 +64,10 @@ def test_the_log_gets_so_many_lines_a_second():
     assert budget.take(7, 2) == (0, 0)
     assert budget.take(3, SECOND_NS) == (3, 11)
     assert budget.take(3, SECOND_NS + 1) == (3, 0)
+
+
+def test_what_was_suppressed_last_is_told_at_the_end():
+    budget = LogBudget()
+    budget.take(LOG_LINES_PER_S_MAX + 4, 0)
+    assert budget.finish() == 4
+    assert budget.finish() == 0

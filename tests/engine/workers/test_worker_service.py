@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import re
+import select
+import selectors
 import signal
 import statistics
 import threading
@@ -15,7 +17,7 @@ import pytest
 from engine.errors import SpawnError, UsageError
 from engine.workers.notices import FinishedNotice, ProgressNotice, ReadyNotice
 from engine.workers.service import WorkerService
-from engine.workers.supervisor import WorkerState
+from engine.workers.supervisor import PeerLostEvent, WorkerState
 from tests.engine.workers.worker_helpers import (
     PATIENCE_S,
     Owner,
@@ -39,6 +41,25 @@ def test_a_worker_is_ready_finishes_and_exits(spawn):
 
 def test_an_entry_that_only_returns_has_finished(spawn):
     assert spawn("return_only").wait_exited() == ["Ready", "Finished", "Exited"]
+
+
+def test_one_that_ends_with_a_ping_unread_has_finished(service, spawn):
+    reading, writing = os.pipe()
+    owner = spawn("finish_with_a_ping_unread", fds=[reading])
+    os.close(reading)
+    owner.wait_for(ReadyNotice)
+    (record,) = service._workers.values()
+    (link,) = service._zygotes.values()
+
+    def ping_and_hear_of_its_exit_first():
+        service._feed(record, PeerLostEvent())
+        os.write(writing, b"x")
+        assert select.select([link.channel], [], [], PATIENCE_S)[0]
+        service._on_zygote(link, selectors.EVENT_READ)
+
+    assert service._loop.post(ping_and_hear_of_its_exit_first)
+    assert owner.wait_exited() == ["Ready", "Finished", "Exited"]
+    os.close(writing)
 
 
 def test_a_start_spec_may_be_large(spawn):
@@ -90,7 +111,7 @@ def test_a_worker_is_isolated(spawn, monkeypatch, tmp_path):
     assert facts["fds"] == ["/dev/null", "/memfd", "pipe", "pipe", "socket"]
     assert facts["session"]
     assert facts["core"] == 0
-    assert facts["data"] == limit
+    assert limit < facts["data"] < limit + (1 << 30)  # beyond what came with the fork
     assert facts["switch_interval_s"] == pytest.approx(0.0005)
     assert not facts["ignores_term"]
     assert facts["path"].endswith("workers")

@@ -30,6 +30,7 @@ from engine.workers.supervisor import (
     DamagedEvent,
     KillRequestEvent,
     NotifyCommand,
+    PeerLostEvent,
     SendPingCommand,
     SendShutdownCommand,
     SendSignalCommand,
@@ -243,7 +244,7 @@ def test_a_little_late_is_no_excuse():
 
 
 def test_turns_are_looked_at_once_per_timeout():
-    life = Life(process_timeout_ns=2 * S).ready()
+    life = Life(turn_timeouts_ns=(2 * S, 2 * S)).ready()
     took_s, commands = life.until_deadline()
     assert (took_s, commands) == (2, [])
     # A turn began 0.5 s ago: the next look is when its time is over, not before.
@@ -259,7 +260,7 @@ def test_turns_are_looked_at_once_per_timeout():
 
 
 def test_another_turn_gets_its_own_time():
-    life = Life(process_timeout_ns=2 * S).ready()
+    life = Life(turn_timeouts_ns=(2 * S, 2 * S)).ready()
     for _ in range(5):
         _, commands = life.until_deadline(turn_started_ns=life.now_ns + S)
         assert not any(_is_notice(command, FailedNotice) for command in commands)
@@ -383,6 +384,22 @@ def test_a_closed_socket_waits_a_moment_for_the_exit_code():
     assert life.orders() == [TERM]
 
 
+def test_where_a_peer_is_missed_a_worker_shows_at_once_that_it_lives():
+    life = Life().ready()
+    (ping,) = life.feed(PeerLostEvent(), after_s=1)
+    assert ping == SendPingCommand(1)
+    assert life.feed(PeerLostEvent()) == []  # it is being asked
+    life.feed(PongEvent(1, 0))
+    assert life.until_deadline() == (10, [SendPingCommand(2)])
+
+
+def test_one_that_starts_or_ends_is_not_asked_for_a_peers_sake():
+    assert Life().feed(PeerLostEvent()) == []
+    life = Life().ready()
+    life.feed(StopRequestEvent())
+    assert life.feed(PeerLostEvent()) == []
+
+
 def test_a_damaged_message():
     life = Life().ready()
     life.feed(DamagedEvent("an unknown message: 'x'"))
@@ -438,7 +455,7 @@ EVENTS = st.sampled_from(
 
 @given(st.lists(st.tuples(EVENTS, st.floats(0, 100)), max_size=40))
 def test_whatever_happens_failed_comes_once_and_exited_last(events):
-    life = Life(process_timeout_ns=5 * S)
+    life = Life(turn_timeouts_ns=(5 * S,))
     notices = []
     for event, after_s in events:
         life.feed(event, after_s)
@@ -471,3 +488,15 @@ def _all_orders(events):
         life.feed(event, after_s)
         orders += life.orders()
     return orders
+
+
+def test_each_node_has_its_own_bound_on_a_turn():
+    life = Life(turn_timeouts_ns=(None, 2 * S)).ready()
+    started_ns = life.now_ns
+    for _ in range(3):  # the first node may take as long as it likes
+        took_s, _ = life.until_deadline(turn_started_ns=started_ns, turn_node=0)
+        assert took_s == 2
+    started_ns = life.now_ns - round(0.5 * S)
+    life.until_deadline(turn_started_ns=started_ns, turn_node=1)
+    assert life.error is not None
+    assert life.error.node_id == "b"

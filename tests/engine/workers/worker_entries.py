@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import NodeError
+from engine.errors import NodeError, UsageError
 
 
 def finish(spec, fds, lane):
@@ -27,6 +27,13 @@ def finish(spec, fds, lane):
 
 def return_only(spec, fds, lane):
     lane.ready()
+
+
+def finish_with_a_ping_unread(spec, fds, lane):
+    lane._receive = threading.Event().wait  # the lane's thread sees that there is something
+    lane.ready()
+    os.read(fds[0], 1)
+    lane.finished()
 
 
 def wait_for_shutdown(spec, fds, lane):
@@ -87,6 +94,10 @@ def raise_node_error(spec, fds, lane):
         {}["missing"]
     except KeyError as error:
         raise NodeError.of("second", error, during="initialize") from error
+
+
+def raise_usage_error(spec, fds, lane):
+    raise UsageError("there is no such class")
 
 
 def raise_enormous(spec, fds, lane):
