@@ -11,7 +11,7 @@ import functools
 import logging
 import os
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,10 +56,22 @@ OWN_INTERPRETER = frozenset({"python", "python3"})
 
 _MANIFEST_ROOT = "metadata.multiprocess"
 
+#: Settings with a cap of their own, which is the setting of the same name with _max.
+_CAPPED = (
+    "channel_capacity",
+    "init_timeout_s",
+    "cleanup_grace_s",
+    "shm_segment_bytes",
+    "hang_timeout_s",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings in force for a service, or, after `for_session`, for one session.
+
+    Bounds are those of runtime.toml. A value above its cap (channel_capacity above
+    channel_capacity_max) is lowered to it.
 
     Attributes:
         enabled: whether nodes may run in processes of their own; if not, they run local.
@@ -79,9 +91,14 @@ class Settings:
         max_processes_total: cap on the processes of all sessions together.
         max_session_memory_mb: cap on the memory of one session in MiB, or None.
         max_sessions: cap on the sessions at one time, or None.
-        channel_capacity_max: cap on what a manifest may ask for.
-        init_timeout_s_max: cap on what a manifest may ask for.
-        shm_segment_bytes_max: cap on what a manifest may ask for.
+        channel_capacity_max: cap on channel_capacity, also on what a manifest asks for.
+        init_timeout_s_max: the same for init_timeout_s.
+        cleanup_grace_s_max: the same for cleanup_grace_s.
+        shm_segment_bytes_max: the same for shm_segment_bytes.
+        hang_timeout_s_max: the same for hang_timeout_s.
+
+    Raises:
+        UsageError: a value is of the wrong type or out of range.
     """
 
     enabled: bool = True
@@ -102,7 +119,24 @@ class Settings:
     max_sessions: int | None = None
     channel_capacity_max: int = CHANNEL_CAPACITY_MAX
     init_timeout_s_max: float = INIT_TIMEOUT_S_MAX
+    cleanup_grace_s_max: float = CLEANUP_GRACE_S_MAX
     shm_segment_bytes_max: int = SHM_SEGMENT_BYTES_MAX
+    hang_timeout_s_max: float = HANG_TIMEOUT_S_MAX
+
+    def __post_init__(self) -> None:
+        # Defaults are right, and the tables that check the others are made of them.
+        given = {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not field.default
+        }
+        if given:
+            for name, value in _checked(given).items():
+                object.__setattr__(self, name, value)
+        for name in _CAPPED:
+            cap = getattr(self, f"{name}_max")
+            if getattr(self, name) > cap:
+                object.__setattr__(self, name, cap)
 
     @property
     def process_limit(self) -> int:
@@ -137,6 +171,11 @@ def _both_spellings(name: str) -> AliasChoices:
 _Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 _Count = Annotated[StrictInt, Field(ge=1)]
 _Text = Annotated[StrictStr, Field(min_length=1)]
+_Capacity = Annotated[_Count, Field(le=CHANNEL_CAPACITY_MAX)]
+_InitTimeout = Annotated[_Seconds, Field(le=INIT_TIMEOUT_S_MAX)]
+_CleanupGrace = Annotated[_Seconds, Field(le=CLEANUP_GRACE_S_MAX)]
+_SegmentBytes = Annotated[StrictInt, Field(ge=SHM_SEGMENT_BYTES_MIN, le=SHM_SEGMENT_BYTES_MAX)]
+_HangTimeout = Annotated[_Seconds, Field(le=HANG_TIMEOUT_S_MAX)]
 
 
 class _Table(BaseModel):
@@ -169,23 +208,19 @@ class MultiprocessTable(_Table):
     """Whether they may; false: they run on the server's loop."""
     max_processes_per_session: Annotated[_Count, Field(le=PROCESSES_MAX)] | None = 10
     """Process nodes one session may have; null: up to max_processes_total."""
-    channel_capacity: Annotated[_Count, Field(le=CHANNEL_CAPACITY_MAX)] = 100
+    channel_capacity: _Capacity = _DEFAULTS.channel_capacity
     """Packets an edge may hold."""
-    init_timeout_secs: Annotated[_Seconds, Field(le=INIT_TIMEOUT_S_MAX)] = _DEFAULTS.init_timeout_s
+    init_timeout_secs: _InitTimeout = _DEFAULTS.init_timeout_s
     """Time the start of a node may take."""
-    cleanup_grace_period_secs: Annotated[_Seconds, Field(le=CLEANUP_GRACE_S_MAX)] = (
-        _DEFAULTS.cleanup_grace_s
-    )
+    cleanup_grace_period_secs: _CleanupGrace = _DEFAULTS.cleanup_grace_s
     """Time the end of a session may take before it is forced."""
     enable_backpressure: StrictBool = _DEFAULTS.enable_backpressure
     """Whether a full edge stops its producer."""
     checksums: StrictBool = _DEFAULTS.checksums
     """Whether payloads are checked against a CRC-32 where they cross processes."""
-    shm_segment_size: Annotated[
-        StrictInt, Field(ge=SHM_SEGMENT_BYTES_MIN, le=SHM_SEGMENT_BYTES_MAX)
-    ] = _DEFAULTS.shm_segment_bytes
+    shm_segment_size: _SegmentBytes = _DEFAULTS.shm_segment_bytes
     """Bytes of shared memory for the output of one process node."""
-    hang_timeout_secs: Annotated[_Seconds, Field(le=HANG_TIMEOUT_S_MAX)] = _DEFAULTS.hang_timeout_s
+    hang_timeout_secs: _HangTimeout = _DEFAULTS.hang_timeout_s
     """Silence after which a process is taken for hung."""
     python_executable: _Text = _DEFAULTS.python_executable
     """The same as python.executable."""
@@ -201,6 +236,16 @@ class MultiprocessTable(_Table):
     """Memory of one session; no manifest raises it."""
     max_sessions: _Count | None = None
     """Sessions at one time; no manifest raises it."""
+    channel_capacity_max: _Capacity = _DEFAULTS.channel_capacity_max
+    """Cap on channel_capacity; no manifest raises it."""
+    init_timeout_secs_max: _InitTimeout = _DEFAULTS.init_timeout_s_max
+    """Cap on init_timeout_secs; no manifest raises it."""
+    cleanup_grace_period_secs_max: _CleanupGrace = _DEFAULTS.cleanup_grace_s_max
+    """Cap on cleanup_grace_period_secs; no manifest raises it."""
+    shm_segment_size_max: _SegmentBytes = _DEFAULTS.shm_segment_bytes_max
+    """Cap on shm_segment_size; no manifest raises it."""
+    hang_timeout_secs_max: _HangTimeout = _DEFAULTS.hang_timeout_s_max
+    """Cap on hang_timeout_secs; no manifest raises it."""
     python: PythonTable | None = None
     """The interpreter of worker processes."""
 
@@ -218,7 +263,15 @@ _RENAMED = {
     "cleanup_grace_period_secs": "cleanup_grace_s",
     "shm_segment_size": "shm_segment_bytes",
     "hang_timeout_secs": "hang_timeout_s",
+    "init_timeout_secs_max": "init_timeout_s_max",
+    "cleanup_grace_period_secs_max": "cleanup_grace_s_max",
+    "shm_segment_size_max": "shm_segment_bytes_max",
+    "hang_timeout_secs_max": "hang_timeout_s_max",
     "executable": "python_executable",
+}
+#: Name in Settings → wire spelling in [multiprocess], where the two differ.
+_WIRE_NAMES = {
+    name: wire for wire, name in _RENAMED.items() if wire in MultiprocessTable.model_fields
 }
 #: Keys of a manifest that only the service's own file may set, by name in Settings.
 _SERVICE_ONLY = frozenset(
@@ -228,12 +281,37 @@ _SERVICE_ONLY = frozenset(
         "max_processes_total",
         "max_session_memory_mb",
         "max_sessions",
+        *(f"{name}_max" for name in _CAPPED),
     }
 )
 _SUBTABLES = ("python", "multiprocess")
 
 
-def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as Settings has them, each of its type.
+
+    Args:
+        values: by name in Settings.
+
+    Raises:
+        UsageError: a value is of the wrong type or out of range.
+    """
+    wire = {_WIRE_NAMES.get(name, name): value for name, value in values.items()}
+    try:
+        table = MultiprocessTable.model_validate(wire)
+    except ValidationError as error:
+        faults: list[str] = []
+        for item in error.errors(include_url=False):
+            key, *rest = item["loc"]
+            name = _RENAMED.get(str(key), str(key))
+            faults.append(f"{path_of((name, *rest))} {_verdict(item)}")
+        raise UsageError(f"Settings: {'; '.join(faults)}") from error
+    return {name: getattr(table, _WIRE_NAMES.get(name, name)) for name in values}
+
+
+def load_settings(
+    path: str | Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Settings:
     """Read the service's settings.
 
     Args:
@@ -249,9 +327,9 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     return _DEFAULTS if found is None else _parse(_read(found), found)
 
 
-def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+def _find(path: str | Path | None, environ: Mapping[str, str]) -> Path | None:
     if path is not None:
-        return path
+        return Path(path)
     named = environ.get(CONFIG_VARIABLE)
     if named:
         return Path(named)
@@ -290,7 +368,13 @@ def _parse(raw: dict[str, Any], path: Path) -> Settings:
         raise UsageError(f"{path}: {faults}", path=str(path)) from error
     for key, hint in _unknown_in(table):
         _log.warning("%s: unknown key %r is ignored%s", path, key, hint, extra={"key": key})
-    values = {setting.name: setting.value for setting in _settings_in(table, raw)}
+    written: dict[str, _Setting] = {}
+    for setting in _settings_in(table, raw):
+        if setting.name in written:
+            other = f"is ignored: {setting.path} is set too, and counts before it"
+            _warn_of(path, written[setting.name], other)
+        written[setting.name] = setting
+    values = {name: setting.value for name, setting in written.items()}
     base = path.absolute().parent
     if values.get("venv_path") is not None:
         values["venv_path"] = _absolute(base, values["venv_path"])
@@ -298,7 +382,19 @@ def _parse(raw: dict[str, Any], path: Path) -> Settings:
     if "python_executable" in values:
         values["python_executable"] = _located(base, values["python_executable"])
     values["allowed"] = tuple(_located(base, item) for item in values.get("allowed", ()))
-    return replace(_DEFAULTS, **values)
+    settings = replace(_DEFAULTS, **values)
+    for name in _CAPPED:
+        if name in written and values[name] > getattr(settings, name):
+            cap = f"{_WIRE_NAMES.get(name, name)}_max and is lowered to {getattr(settings, name)}"
+            _warn_of(path, written[name], f"is {values[name]}, above {cap}")
+    for folder in settings.extra_paths:
+        if not Path(folder).exists():
+            _warn_of(path, written["extra_paths"], f"has {folder}, which is not there")
+    return settings
+
+
+def _warn_of(path: Path, setting: _Setting, what: str) -> None:
+    _log.warning("%s: %s %s", path, setting.path, what, extra={"key": setting.path})
 
 
 def _absolute(base: Path, path: str) -> str:
@@ -399,9 +495,7 @@ class _SessionOverrides:
         self._excessive: dict[str, Any] = {}
         self._caps: dict[str, float] = {
             "max_processes_per_session": settings.max_processes_total,
-            "channel_capacity": settings.channel_capacity_max,
-            "init_timeout_s": settings.init_timeout_s_max,
-            "shm_segment_bytes": settings.shm_segment_bytes_max,
+            **{name: getattr(settings, f"{name}_max") for name in _CAPPED},
         }
 
     def apply(self, raw: dict[str, Any]) -> tuple[Settings, tuple[Problem, ...]]:

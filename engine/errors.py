@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Text that crosses a process boundary inside an error is cut to this many characters.
 REMOTE_TEXT_CHARS_MAX = 16_384
+#: A line of a traceback is cut to this.
+_TRACEBACK_LINE_CHARS_MAX = 2_000
 
 
 class RemoteMediaError(Exception):
@@ -55,7 +57,7 @@ class RemoteMediaError(Exception):
 
     def to_dict(self) -> dict[str, Any]:
         """The error as JSON-compatible data, the way it crosses processes."""
-        remote_traceback = self.remote_traceback or "".join(traceback.format_exception(self))
+        remote_traceback = self.remote_traceback or _traceback_of(self)
         return {
             "code": self.code,
             "message": self.message[:REMOTE_TEXT_CHARS_MAX],
@@ -76,6 +78,24 @@ class RemoteMediaError(Exception):
     @classmethod
     def _restore(cls, message: str, context: dict[str, Any]) -> Self:
         return cls(message, **context)
+
+
+def _said_by(error: BaseException) -> str:
+    """An exception's own words, as far as anybody reads; it may be unable to say them."""
+    try:
+        said = str(error)
+    except Exception as failure:  # noqa: BLE001 - whatever it raises, it is not the one to report
+        return f"(its text cannot be read: {type(failure).__name__})"
+    return said if len(said) <= REMOTE_TEXT_CHARS_MAX else f"{said[:REMOTE_TEXT_CHARS_MAX]}…"
+
+
+def _traceback_of(error: BaseException) -> str:
+    """A traceback whose lines are cut, so that a long text leaves room for the frames."""
+    lines = traceback.format_exception(error)
+    return "".join(
+        line if len(line) <= _TRACEBACK_LINE_CHARS_MAX else f"{line[:_TRACEBACK_LINE_CHARS_MAX]}…\n"
+        for line in lines
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +212,9 @@ class NodeError(RemoteMediaError):
             sequence: sequence of the packet being processed, if there was one.
             hint: what to do about it.
         """
-        what = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-        if isinstance(cause, ValueError) and "read-only" in str(cause):
+        said = _said_by(cause)
+        what = f"{type(cause).__name__}: {said}" if said else type(cause).__name__
+        if isinstance(cause, ValueError) and "read-only" in said:
             what += ". A payload's arrays are read-only: write into a copy, or into ctx.empty(...)"
         if hint:
             what += f". {hint}"

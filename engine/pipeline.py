@@ -64,11 +64,16 @@ class Pipeline:
             settings: by default those of runtime.toml and the environment.
 
         Raises:
-            UsageError: the name is no string.
+            UsageError: the name is no string, or the settings are no Settings.
         """
         if not isinstance(name, str):
             raise UsageError(
                 f"a pipeline is named first: Pipeline('name') | …, not Pipeline({name!r:.60})"
+            )
+        if settings is not None and not isinstance(settings, Settings):
+            raise UsageError(
+                f"settings must be Settings(…) or load_settings(path), not {settings!r:.60}; keys"
+                " of [multiprocess] go to multiprocess={…}"
             )
         self.name = name
         self._registry = (registry or self.default_registry()).copy()

@@ -37,7 +37,7 @@ from engine.edges.overflow import DROPPING_CAPACITY_MIN, may_drop, window_of
 from engine.errors import Problem, ResourceLimitError
 from engine.graph import DEFAULT_OVERFLOW, EXECUTORS, Link, topological_order
 from engine.rates import rate_problems
-from engine.wording import suggestion
+from engine.wording import nearest, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -267,7 +267,9 @@ def make_plan(
         ResourceLimitError: nothing is wrong but that the limit of processes would be exceeded.
     """
     placed, problems = _place(graph, settings)
-    problems = [*known, *problems, *_link_problems(graph, settings), *rate_problems(graph)]
+    restarted = {node.id for node in placed.values() if node.restart is not None}
+    rates = rate_problems(graph, restarted)
+    problems = [*known, *problems, *_link_problems(graph, settings), *rates]
     if any(problem.severity == "error" for problem in problems):
         return None, tuple(problems)
     _check_process_limit(placed, settings)
@@ -301,6 +303,8 @@ def _place(graph: Graph, settings: Settings) -> tuple[dict[str, NodePlan], list[
         found = (
             _placement_problem(node, executor, rule),
             _restart_problem(node, graph, executor, rule),
+            *_restart_field_problems(node),
+            _timeout_problem(node, executor),
         )
         problems += [problem for problem in found if problem is not None]
         placed[node.id] = NodePlan(
@@ -398,6 +402,30 @@ def _restart_problem(node: GraphNode, graph: Graph, executor: str, rule: str) ->
     else:
         return None
     return _problem(node, "restart", text)
+
+
+def _restart_field_problems(node: GraphNode) -> list[Problem]:
+    """Fields of `restart` that nobody knows: an error where another one was probably meant."""
+    if node.restart is None:
+        return []
+    known = list(type(node.restart).model_fields)
+    problems: list[Problem] = []
+    for name in node.restart.model_extra or ():
+        severity = "warning" if nearest(name, known) is None else "error"
+        text = f"is no field of restart{suggestion(name, known, 'fields')}"
+        problems.append(_problem(node, f"restart.{name}", text, severity))
+    return problems
+
+
+def _timeout_problem(node: GraphNode, executor: str) -> Problem | None:
+    """Say that a bound on turns is none, where no process could be ended for it."""
+    if node.process_timeout_ms is None or executor != "local":
+        return None
+    text = (
+        "has no effect: the node runs on the session's loop, and only a process can be ended when"
+        ' a turn takes too long; say "executor": "process", or leave it out (timeout_ms of .on)'
+    )
+    return _problem(node, "process_timeout_ms", text, "warning")
 
 
 def _main_has_file() -> bool:

@@ -7,6 +7,11 @@ Pure: no I/O, no clock. Source: FR-006, FR-007.
 
 A node that takes its inputs in step and holds back the one that leads (`Operator.in_step`) needs
 branches that emit one packet for each they get, wherever two branches come from one node.
+
+A node that is started again after a failure may drop a packet that it fails with. One for one
+otherwise, it is refused before such a node for another reason: nothing waits for ever, but
+everything behind the dropped packet is paired with a wrong partner, and nobody is told. That goes
+for inputs from different sources too.
 """
 
 from __future__ import annotations
@@ -16,17 +21,25 @@ from typing import TYPE_CHECKING
 from engine.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from engine.graph import Graph, GraphNode, Link
 
 
-def rate_problems(graph: Graph) -> list[Problem]:
-    """The nodes that would wait for ever, with what would help."""
+def rate_problems(graph: Graph, restarted: Collection[str] = ()) -> list[Problem]:
+    """The nodes that would wait for ever, or pair what does not belong together.
+
+    Args:
+        graph: need not be complete where a known problem is an error.
+        restarted: ids of the nodes that are started again when they fail.
+
+    Returns:
+        A problem for each such node, with what would help.
+    """
     waiting = [node for node in graph.nodes if node.spec.cls.in_step(_params(node))]
     if not waiting:
         return []
-    branches = _Branches(graph)
+    branches = _Branches(graph, restarted)
     return [problem for node in waiting if (problem := branches.problem_of(node)) is not None]
 
 
@@ -45,7 +58,7 @@ class _Branches:
     one of them, and a node before it reaches the other past it.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, restarted: Collection[str]) -> None:
         self._order = graph.order
         bits = {node: 1 << place for place, node in enumerate(graph.order)}
         nodes = {node.id: node for node in graph.nodes}
@@ -56,11 +69,18 @@ class _Branches:
             for node in graph.order
             if nodes[node].spec.cls.rate != "one_to_one" or node in self._short
         )
+        self._bits = bits
+        #: Nodes that are started again → where the links from them lead.
+        self._restarted: dict[str, list[str]] = {
+            node: [] for node in graph.order if node in restarted
+        }
         #: Links that lead to a node.
         self._into: dict[str, list[Link]] = {node: [] for node in graph.order}
         for link in graph.links:
             if link.source_node in bits and link.target_node in bits:  # else it is on a cycle
                 self._into[link.target_node].append(link)
+                if link.source_node in self._restarted:
+                    self._restarted[link.source_node].append(link.target_node)
         behind = self._behind(bits)
         #: The node, and those before it.
         self._upto: dict[str, int] = {}
@@ -96,6 +116,25 @@ class _Branches:
                 breaking = on_the_way & _union(self._past, others)
                 if other != port and breaking:
                     return _problem(node, port, other, self._order[breaking.bit_length() - 1])
+        return self._dropping(node, feeders)
+
+    def _dropping(self, node: GraphNode, feeders: Mapping[str, list[str]]) -> Problem | None:
+        """A node on the way to some inputs that may drop a packet of one of them alone."""
+        if len(feeders) <= 1:
+            return None
+        ports = {port: _union(self._upto, sources) for port, sources in feeders.items()}
+        some = every = past = 0
+        for port, sources in feeders.items():
+            every = ports[port] if not some else every & ports[port]
+            some |= ports[port]
+            past |= _union(self._past, sources)
+        for restarted, targets in self._restarted.items():
+            bit = self._bits[restarted]
+            # By two links at once: a packet may have gone on by one of them when it is dropped.
+            ways = [target for target in targets if target == node.id or some & self._bits[target]]
+            if some & bit and (past & bit or not every & bit or len(ways) > 1):
+                port = next(port for port, upto in ports.items() if upto & bit)
+                return _dropping_problem(node, port, restarted)
         return None
 
 
@@ -113,6 +152,17 @@ def _problem(node: GraphNode, port: str, other: str, breaking: str) -> Problem:
         f" {port!r}, or a link to it, may drop packets or add some, while {other!r} gets them all;"
         f' choose another policy, or declare rate = "one_to_one" if {breaking!r} always emits one'
         " for one",
+        "error",
+        node.id,
+    )
+
+
+def _dropping_problem(node: GraphNode, port: str, restarted: str) -> Problem:
+    return Problem(
+        f"nodes[{node.index}].params",
+        f"pairs its inputs in step, and {restarted!r}, on the way to {port!r}, has restart: a"
+        " packet that it fails with twice is dropped, and all behind it would be paired with the"
+        f" wrong ones; leave restart out of {restarted!r}, or join by time (TimeJoin)",
         "error",
         node.id,
     )

@@ -5,13 +5,14 @@ Pure: no I/O, no clock. Source: US1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from engine.errors import UsageError
+from engine.manifest.model import Restart
+from engine.wording import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from engine.composition.flow import Flow
 
 
@@ -61,14 +62,15 @@ class Composable:
             executor: where they run.
             group: the name of a process that they share with all nodes of that group; None: each
                 node in a process has one of its own.
-            timeout_ms: bound on one turn of a node in a process, at least 1.
+            timeout_ms: bound on one turn of a node in a process, at least 1; `process_timeout_ms`
+                in a manifest. It has no effect on "local", where nothing can be ended.
             restart: start a node's process again when it fails: `{"max": 3, "backoff_ms": 100}`,
                 how often in all (at least 1) and the pause before the first time, which is doubled
-                while no packet succeeds. Only for nodes that keep no state. None: the session
-                fails.
+                while no packet succeeds; these are the defaults of what is left out. Only for nodes
+                that keep no state. None: the session fails.
 
         Raises:
-            UsageError: a group of nodes that run in no process.
+            UsageError: a group of nodes that run in no process, or no rule for restarts.
         """
         if group is not None and executor != "process":
             raise UsageError(
@@ -79,7 +81,7 @@ class Composable:
         if timeout_ms is not None:
             fields["process_timeout_ms"] = timeout_ms
         if restart is not None:
-            fields["restart"] = dict(restart)
+            fields["restart"] = _checked_rule(restart)
         return self.flow().with_fields(fields)
 
     def named(self, node_id: str) -> Flow:
@@ -123,3 +125,18 @@ class Composable:
         return self.flow().with_tail_target(
             port, {name: value for name, value in options.items() if value is not None}
         )
+
+
+def _checked_rule(restart: object) -> dict[str, Any]:
+    """A rule for restarts as the manifest has it; the values are checked with the manifest."""
+    if not isinstance(restart, Mapping):
+        raise UsageError(
+            f'.on(restart=…) takes {{"max": 3, "backoff_ms": 100}}: how often in all, and the first'
+            f" pause in ms; got {restart!r}"
+        )
+    rule = dict(cast("Mapping[str, Any]", restart))
+    for name in rule:
+        if name not in Restart.model_fields:
+            hint = suggestion(str(name), Restart.model_fields, "fields")
+            raise UsageError(f".on(restart=…) has no field {name!r}{hint}")
+    return rule

@@ -33,7 +33,8 @@ class EdgeStatistics:
         queued: items waiting at the producer.
         in_flight: items sent whose credit has not come back.
         payload_bytes: bytes of all payloads sent.
-        copies: payloads that were copied where a view was possible in principle.
+        copies: payloads that were copied where a view was possible in principle: by the producer,
+            and by a consumer on the session's loop; those of one in another process are not known.
         dropped: items dropped by an overflow policy, an age limit or an interrupt.
         refused: times the sender had no credit.
         hops: how long hops took; counted where the edge is received.

@@ -74,7 +74,8 @@ class LocalStage:
                 f"Initialization timeout after {self._init_timeout_s:g}s in"
                 f" {nodes_named(self._unready)} (in step {last.status!r}, last progress of"
                 f" {last.node_id!r}: {f'{last.fraction:.0%} {last.message}'.rstrip()}):"
-                " raise init_timeout_secs, or load less",
+                " raise init_timeout_secs (in runtime.toml or the manifest's"
+                " metadata.multiprocess), or load less",
                 node_id=last.node_id,
                 node_ids=list(self._unready),
                 step=last.status,

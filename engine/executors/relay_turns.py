@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.packet import Packet
+from engine.packet import FLAG_GAP, Packet
 
 if TYPE_CHECKING:
     from engine.edges.contract import EdgeReceiver, EdgeSender
@@ -35,6 +35,7 @@ class RelayOutput:
         emitted: outputs that have gone on.
         emitted_in_turn: of the turn under way, or behind the end.
         skipped: of those, the ones that the present worker has still to repeat.
+        gap: a packet was dropped, and nothing has gone on since.
     """
 
     edge: EdgePlan
@@ -43,6 +44,14 @@ class RelayOutput:
     emitted: int = 0
     emitted_in_turn: int = 0
     skipped: int = 0
+    gap: bool = False
+
+    def marked(self, packet: Packet) -> Packet:
+        """The packet as it is to go on: with FLAG_GAP if it comes behind a dropped one."""
+        if not self.gap:
+            return packet
+        origin = packet.origin.with_flags(packet.origin.flags | FLAG_GAP)
+        return Packet(packet.payload, packet.source, packet.port, packet.index, origin)
 
 
 @dataclass(slots=True, eq=False)

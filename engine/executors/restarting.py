@@ -9,7 +9,8 @@ packet that the worker has, so that the next worker can be given it again:
 
 A packet is with the worker until its turn has ended and all it caused has gone on. What has gone on
 by the time the worker fails is counted, and skipped when the next worker repeats the turn, so that
-it comes out once. A packet that two workers in a row failed with is dropped, with a warning.
+it comes out once. A packet that two workers in a row failed with is dropped, with a warning; what
+had gone on of it stays, and the next packet on each out edge carries FLAG_GAP.
 
 The price is a hop through the session's loop each way, and that a packet waits for the turn of the
 one before it.
@@ -204,7 +205,7 @@ class RestartingStage:
                 if self._restarts >= self._rule.max:
                     self._worker.wiring.poll()
                     self._move_outputs()
-                    raise error
+                    raise _said_last(error, self._restarts)
                 await self._replace(error)
                 try:
                     await self._worker.stage.start()
@@ -284,6 +285,8 @@ class RestartingStage:
         self._owner.stage_progress(Progress(self._node_id, "dropped", 0.0, text))
         self._dropped += 1
         self._end_turn(turn)
+        for output in self._outputs:
+            output.gap = True
 
     # --- the relay --------------------------------------------------------------------------------
 
@@ -376,13 +379,14 @@ class RestartingStage:
             output.skipped -= 1
             return True
         try:
-            if not output.sender.try_send(packet):
+            if not output.sender.try_send(output.marked(packet)):
                 return False
         except EdgeOverflowError:
             raise
         except EdgeError as error:
             sequence = packet.origin.sequence
             raise NodeError.of(self._node_id, error, during="process", sequence=sequence) from error
+        output.gap = False
         output.emitted += 1
         output.emitted_in_turn += 1
         self._lineage.went_on(packet, self._turn)
@@ -473,6 +477,14 @@ class RestartingStage:
             each.receiver.close()
         self._flush()
         self._moved.set()
+
+
+def _said_last(error: RemoteMediaError, restarts: int) -> RemoteMediaError:
+    """The failure that no other worker follows, saying so."""
+    times = f"{restarts} restart{'' if restarts == 1 else 's'}"
+    error.message = f"{error.message}, after {times} (restart.max)"
+    error.args = (error.message,)
+    return error
 
 
 def _follows_from_an_end(error: EdgeError) -> bool:

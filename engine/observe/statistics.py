@@ -5,6 +5,7 @@ Pure: no I/O, no clock. An edge's own counts are in `engine.edges.contract`.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,9 @@ class SessionStatistics:
         outputs: packets taken out of it.
         stages: stage id → counts; those of a process stage come when it has finished.
         edges: edge id → counts of its producing end, and how long its hops took.
-        pids: stage id → process it runs in, 0 for this one.
+        pids: stage id → process it runs in: this one for a local stage. A stage has no entry while
+            it has no process: before its first, and between two. One whose process has ended keeps
+            its last.
     """
 
     session_id: str
@@ -83,7 +86,9 @@ class SessionStatistics:
         for stage in stages:
             of_stage = stage.statistics()
             counts |= of_stage
-            pids |= dict.fromkeys(of_stage, stage.pid)
+            pid = os.getpid() if stage.plan.executor == "local" else stage.pid
+            if pid:
+                pids |= dict.fromkeys(of_stage, pid)
             edges |= stage.edge_statistics()
         return cls(session_id, outputs, counts, edges, pids)
 

@@ -129,8 +129,15 @@ def _last_column(batch: pa.RecordBatch) -> npt.NDArray[Any]:
     Raises:
         ValueError: a value in it is missing.
     """
-    values: npt.NDArray[Any] = batch.columns[-1].flatten().to_numpy(zero_copy_only=True)
-    return values
+    values = batch.columns[-1].flatten()
+    if values.null_count:
+        raise ValueError(f"{values.null_count} values are missing")
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    data = values.buffers()[1]
+    if data is None:
+        return np.empty(0, dtype)
+    # Not by to_numpy, which loads pandas where it is installed.
+    return np.frombuffer(data, dtype, len(values), values.offset * dtype.itemsize)
 
 
 NUMERIC_FORMS = {

@@ -5,8 +5,10 @@ Pure over memory.
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from engine.payloads.table import KIND_KEY
@@ -47,10 +49,35 @@ def row(schema: pa.Schema, *values: Any) -> pa.RecordBatch:
         TypeError, ValueError, OverflowError, pyarrow.ArrowException: a value does not fit.
     """
     columns = [
-        value if isinstance(value, pa.Array) else pa.array([value], field.type)
+        value if isinstance(value, pa.Array) else _column_of(value, field.type)
         for value, field in zip(values, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _column_of(value: Any, dtype: pa.DataType) -> pa.Array:
+    """A column of one value.
+
+    Not by pa.array: where pandas is installed, that loads it, which takes a second of the first
+    packet's time.
+    """
+    if value is None:
+        return pa.nulls(1, dtype)
+    if dtype == pa.utf8():
+        data = str.encode(value)
+        return pa.Array.from_buffers(dtype, 1, [None, _offsets(len(data)), pa.py_buffer(data)])
+    if dtype == pa.bool_():
+        return pa.Array.from_buffers(dtype, 1, [None, pa.py_buffer(bytes([bool(value)]))])
+    if pa.types.is_list(dtype):
+        return list_of(np.array(value, np.int64), dtype.value_type)
+    size_bytes, signed = dtype.bit_width // 8, pa.types.is_signed_integer(dtype)
+    number = operator.index(value).to_bytes(size_bytes, "little", signed=signed)
+    return pa.Array.from_buffers(dtype, 1, [None, pa.py_buffer(number)])
+
+
+def _offsets(end: int) -> pa.Buffer:
+    """Where the only value of a column begins and ends."""
+    return pa.py_buffer(bytes(4) + end.to_bytes(4, "little", signed=True))
 
 
 def list_of(values: Any, dtype: pa.DataType) -> pa.Array:
@@ -62,7 +89,8 @@ def list_of(values: Any, dtype: pa.DataType) -> pa.Array:
     """
     count = len(values)
     flat = pa.Array.from_buffers(dtype, count, [None, pa.py_buffer(values)])
-    return pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), flat)
+    offsets = pa.Array.from_buffers(pa.int32(), 2, [None, _offsets(count)])
+    return pa.ListArray.from_arrays(offsets, flat)
 
 
 def binary_of(data: bytes) -> pa.Array:

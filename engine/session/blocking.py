@@ -304,6 +304,10 @@ class BlockingSession:
 
         An iterable is iterated over in a thread of its own, so that what blocks in it (a
         microphone, a prompt) holds nothing up.
+
+        Raises:
+            EdgeClosedError: the session was ended meanwhile, before everything had come out.
+            RemoteMediaError: the session failed, or an input cannot be sent.
         """
         puller: _Puller | None = None
         pulled = inputs
@@ -331,11 +335,13 @@ class BlockingSession:
         self._thread.call(cancel)
 
     def statistics(self) -> SessionStatistics:
-        """A snapshot of the counts of the session, its stages and its edges."""
+        """The counts of the session, its stages and its edges; see `Session.statistics`."""
 
         async def statistics() -> SessionStatistics:
             return self._session.statistics()
 
+        if not self._thread.is_running:
+            return self._session.statistics()
         return self._thread.call(statistics)
 
 
@@ -398,6 +404,8 @@ class _Puller:
 
     def join(self) -> None:
         """Give what the iterable does at its end (release a microphone) a moment's time."""
+        # Where sending failed, nobody closes the items before their frames are collected.
+        self._requests.put(None)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(INPUTS_CLOSE_S)
 

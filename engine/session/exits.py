@@ -20,12 +20,14 @@ class Exits:
         generation: outputs of an older one do not leave; raised by an interrupt.
         received: packets handed out.
         dropped: packets the gate kept back.
+        cut: whether they were closed before everything had come out.
     """
 
     def __init__(self, receivers: Sequence[EdgeReceiver]) -> None:
         self.generation = 0
         self.received = 0
         self.dropped = 0
+        self.cut = False
         self._receivers = tuple(receivers)
         self._next = 0
 
@@ -65,6 +67,7 @@ class Exits:
 
     def close(self) -> None:
         """Leave: what is queued and what comes later is dropped. A second call does nothing."""
+        self.cut = self.cut or not self.ended
         for receiver in self._receivers:
             receiver.close()
 

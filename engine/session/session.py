@@ -274,6 +274,8 @@ class Session:
                 fast as the pipeline takes them.
 
         Raises:
+            EdgeClosedError: `aclose`, `cancel` or `kill` ended the session before everything had
+                come out.
             RemoteMediaError: the session failed, or an input cannot be sent.
         """
         return OutputStream(self._stream(inputs))
@@ -297,6 +299,12 @@ class Session:
                 with self._unread.reader_waits():
                     await self._wait_changed()
             self._raise_failure()
+            if self._exits is not None and self._exits.cut:
+                raise EdgeClosedError(
+                    f"the session was closed while `stream` ran: {self._exits.received} outputs had"
+                    " come out, what was under way is lost; read the stream to its end first",
+                    edge="",
+                )
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -346,9 +354,13 @@ class Session:
         return packet
 
     def statistics(self) -> SessionStatistics:
-        """A snapshot of the counts of the session, its stages and its edges."""
+        """A snapshot of the counts of the session, its stages and its edges.
+
+        They stay readable, as they last were, once the session is closed.
+        """
         hops = {edge: times for stage in self._stages for edge, times in stage.hop_times().items()}
-        edges = self._wiring.statistics(hops) if self._wiring is not None else {}
+        finished, wiring = self._state.all_finished, self._wiring
+        edges = wiring.statistics(hops, all_finished=finished) if wiring is not None else {}
         return SessionStatistics.of(self.id, self._outputs_taken(), self._stages, edges)
 
     @property

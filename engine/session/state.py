@@ -129,6 +129,11 @@ class SessionState:
         """Whether packets may be sent."""
         return self.phase is Phase.RUNNING
 
+    @property
+    def all_finished(self) -> bool:
+        """Whether every stage has processed everything, whatever became of the session then."""
+        return not self._unfinished
+
     def _fail(self, error: RemoteMediaError) -> None:
         self.error = error
         self._cause_due_ns = None

@@ -199,15 +199,26 @@ class Wiring:
                 side.close()
         self._doorbells.clear()
 
-    def statistics(self, hops: Mapping[str, HopTimes]) -> dict[str, EdgeStatistics]:
+    def statistics(
+        self, hops: Mapping[str, HopTimes], *, all_finished: bool
+    ) -> dict[str, EdgeStatistics]:
         """Edge id → counts: now where its producer is on this loop, else as last published.
 
         Args:
             hops: edge id → how long hops took, of edges that are received elsewhere.
+            all_finished: whether every stage has taken all there was for it.
         """
         edges = {edge.id: self._counts(edge) for edge in self._plan.edges}
+        if all_finished:
+            for edge in self._plan.edges:
+                if edge.target_stage is not SESSION:
+                    _nothing_waits(edges[edge.id])
         for receiver in self._receivers:
-            edges[receiver.edge_id].hops = receiver.statistics().hops
+            counts, received = edges[receiver.edge_id], receiver.statistics()
+            counts.hops = received.hops
+            counts.copies += received.copies
+            if receiver.ended:
+                _nothing_waits(counts)
         for edge_id, times in hops.items():
             edges[edge_id].hops = times
         return edges
@@ -289,6 +300,11 @@ class Wiring:
 
 def _source(edge: EdgePlan) -> Source:
     return INGRESS if edge.source_stage is None else Source(edge.source_node, edge.source_port)
+
+
+def _nothing_waits(counts: EdgeStatistics) -> None:
+    """All was taken: a producer that has ended publishes no more, so its last counts are older."""
+    counts.queued = counts.in_flight = 0
 
 
 def _take(sock: socket.socket) -> socket.socket:

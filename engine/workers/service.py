@@ -259,7 +259,11 @@ class WorkerService:
         try:
             link = ZygoteLink(executable)
         except OSError as error:
-            return f"cannot start the zygote of {executable}: {error.strerror or error}"
+            return (
+                f"cannot start the interpreter {executable}: {error.strerror or error}; name"
+                " another one by python_executable or venv_path, in runtime.toml or the manifest's"
+                " metadata.multiprocess"
+            )
         self._zygotes[executable] = link
         self._loop.register(link.channel.fileno(), lambda mask: self._on_zygote(link, mask))
         self._loop.register(link.pipe.fd, lambda _mask: self._on_zygote_output(link))
@@ -474,7 +478,9 @@ class WorkerService:
         supervisor = record.supervisor
         if supervisor.exited:
             return
-        for command in supervisor.feed(event, time.monotonic_ns()):
+        page = record.page
+        at_work = page.turn_node if page.turn_started_ns else None
+        for command in supervisor.feed(event, time.monotonic_ns(), at_work):
             self._loop.guard(self._obey, record, command)
         if supervisor.exited:
             record.exited.set()

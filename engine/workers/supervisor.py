@@ -254,14 +254,26 @@ class Supervisor:
         self._socket_closed = False
         self._finished = False
         self._progress: ProgressEvent | None = None
+        #: Position of the node whose turn is under way, or None; as of the last event.
+        self._at_work: int | None = None
         self._commands: list[Command] = []
 
     # --- verbs ------------------------------------------------------------------------------
 
-    def feed(self, event: Event, now_ns: int) -> list[Command]:
-        """Take an event; returns what is to be done, in order."""
+    def feed(self, event: Event, now_ns: int, at_work: int | None = None) -> list[Command]:
+        """Take an event.
+
+        Args:
+            event: what happened.
+            now_ns: the time.
+            at_work: position of the node whose turn is under way, for messages; None: of none.
+
+        Returns:
+            What is to be done, in order.
+        """
         if self.exited:
             return []
+        self._at_work = at_work
         self._commands = []
         match event:
             case TickEvent():
@@ -541,6 +553,14 @@ class Supervisor:
     def _nodes(self) -> str:
         return nodes_named(self._limits.node_ids)
 
+    def _told(self, what: str) -> str:
+        """A sentence about a crash: of the node that was at work, if that is known."""
+        node_ids = self._limits.node_ids
+        if self._at_work is None or len(node_ids) <= 1:
+            return f"{self._nodes()}: {what}"
+        node_id = node_ids[min(self._at_work, len(node_ids) - 1)]
+        return f"node {node_id!r}: {what}, in the process of {', '.join(map(repr, node_ids))}"
+
     def _context(self) -> dict[str, object]:
         node_ids = self._limits.node_ids
         return {
@@ -551,7 +571,7 @@ class Supervisor:
 
     def _crash(self, what: str, **context: object) -> WorkerCrashedError:
         return WorkerCrashedError(
-            f"{self._nodes()}: the worker {what}",
+            self._told(f"the worker {what}"),
             **self._context(),
             state=str(self.state),
             **context,
@@ -563,7 +583,7 @@ class Supervisor:
         else:
             what = f"Process crashed with exit code {event.code}"
         return WorkerCrashedError(
-            f"{self._nodes()}: {what} while {self.state}",
+            self._told(f"{what} while {self.state}"),
             **self._context(),
             state=str(self.state),
             exit_code=event.code,
@@ -587,14 +607,15 @@ class Supervisor:
         if event.waits_for:
             return InitTimeoutError(
                 f"{self._nodes()}: not ready after {timeout_s:g} s: {event.waits_for} has not"
-                " started yet; raise init_timeout, or see what holds that interpreter up",
+                " started yet; raise init_timeout_secs, or see what holds that interpreter up",
                 **self._context(),
                 step=step,
                 init_timeout_s=timeout_s,
             )
         return InitTimeoutError(
             f"{self._nodes()}: not ready after {timeout_s:g} s (in step {step!r}{said});"
-            " load less in initialize, or raise init_timeout",
+            " load less in initialize, or raise init_timeout_secs (in runtime.toml or the"
+            " manifest's metadata.multiprocess)",
             **self._context(),
             step=step,
             init_timeout_s=timeout_s,

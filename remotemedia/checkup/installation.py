@@ -228,7 +228,12 @@ def settings_finding(config: Path | None) -> tuple[Settings, Finding]:
     if heard.lines:
         text = "; ".join(heard.lines)
         return settings, Finding(
-            "settings", name, WARNING, text, "they have no effect", "correct or remove these keys"
+            "settings",
+            name,
+            WARNING,
+            text,
+            "these keys do not do all that they say",
+            "correct or remove them",
         )
     if name == DEFAULT_FILE and not Path(name).is_file():
         return settings, Finding("settings", name, OK, "there is none", "the defaults hold")

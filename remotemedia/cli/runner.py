@@ -277,7 +277,7 @@ class Runner:
 
     def _ready_sentence(self, start_s: float) -> str:
         rows = summarize(self._plan, self._session.statistics()) if self._session else []
-        processes = [f"{row.id} {row.pid}" for row in rows if row.executor == "process"]
+        processes = [f"{row.id} {row.pid}" for row in rows if row.executor == "process" and row.pid]
         where = f"; processes: {', '.join(processes)}" if processes else ""
         return f"{self._plan.name}: ready after {start_s:.2f} s{where}"
 

@@ -5,7 +5,6 @@ Source: NFR-001, US1.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ class NodeSummary:
         node_type: its type.
         executor: "local" or "process".
         rule: the rule that placed it: "manifest", "operator", "pattern", "default", "disabled".
-        pid: the process it ran in.
+        pid: the process it ran in last; None if it has none.
         received: packets taken.
         emitted: packets handed out.
         busy_ms: time inside the operator's synchronous code.
@@ -39,7 +38,7 @@ class NodeSummary:
     node_type: str
     executor: str
     rule: str
-    pid: int
+    pid: int | None
     received: int
     emitted: int
     busy_ms: float
@@ -48,6 +47,8 @@ class NodeSummary:
     @property
     def place(self) -> str:
         """Where it ran, for people."""
+        if self.pid is None:
+            return "no process"
         return f"process {self.pid}" if self.executor == "process" else f"here ({self.pid})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def summarize(plan: Plan, statistics: SessionStatistics) -> list[NodeSummary]:
     counts = statistics.nodes
     rows = []
     for stage in plan.stages:
-        pid = statistics.pids.get(stage.id) or os.getpid()
+        pid = statistics.pids.get(stage.id)
         for node in stage.nodes:
             count = counts.get(node.id) or NodeStatistics()
             rows.append(

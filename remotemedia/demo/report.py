@@ -52,7 +52,9 @@ class Report:
         table = _table("node", "type", "where", "pid", "because")
         for node in trial.nodes:
             where = "process of its own" if node.executor == "process" else "this process"
-            table.add_row(node.id, node.node_type, where, str(node.pid), _RULES[node.rule])
+            table.add_row(
+                node.id, node.node_type, where, str(node.pid or "none"), _RULES[node.rule]
+            )
         self._console.print(table)
 
     def transcripts(self, trial: Trial) -> None:

@@ -13,6 +13,7 @@ from engine.config import (
     load_settings,
 )
 from engine.errors import UsageError
+from engine.pipeline import Pipeline
 
 NESTED = """
 [multiprocess]
@@ -27,6 +28,11 @@ hang_timeout_secs = 12
 max_processes_total = 40
 max_session_memory_mb = 2048
 max_sessions = 8
+channel_capacity_max = 60
+init_timeout_secs_max = 90
+cleanup_grace_period_secs_max = 7
+shm_segment_size_max = 2097152
+hang_timeout_secs_max = 15
 
 [multiprocess.python]
 executable = "/opt/python/bin/python3"
@@ -75,6 +81,11 @@ class TestFile:
             max_processes_total=40,
             max_session_memory_mb=2048,
             max_sessions=8,
+            channel_capacity_max=60,
+            init_timeout_s_max=90.0,
+            cleanup_grace_s_max=7.0,
+            shm_segment_bytes_max=2_097_152,
+            hang_timeout_s_max=15.0,
         )
 
     def test_a_partial_file_takes_defaults_for_the_rest(self, file):
@@ -84,9 +95,59 @@ class TestFile:
     def test_an_empty_file_is_the_defaults(self, file):
         assert load(file("")) == Settings()
 
-    def test_the_nested_form_counts_before_the_flat_one(self, file):
+    def test_the_nested_form_counts_before_the_flat_one_with_a_warning(self, file, caplog):
         settings = load(file("channel_capacity = 7\n[multiprocess]\nchannel_capacity = 8"))
         assert settings.channel_capacity == 8
+        (record,) = caplog.records
+        assert "channel_capacity is ignored: multiprocess.channel_capacity" in record.getMessage()
+
+    def test_an_interpreter_that_is_set_twice_is_a_warning(self, file, caplog):
+        settings = load(file('python_executable = "a"\n[python]\nexecutable = "b"'))
+        assert settings.python_executable == "b"
+        assert "python_executable is ignored: python.executable is set too" in caplog.text
+
+    def test_a_path_may_be_text(self, file):
+        assert load(str(file("channel_capacity = 7"))).channel_capacity == 7
+
+    def test_an_extra_path_that_is_not_there_is_a_warning(self, file, tmp_path, caplog):
+        settings = load(file('[python]\nextra_paths = [".", "gone"]'))
+        assert settings.extra_paths == (str(tmp_path), str(tmp_path / "gone"))
+        (record,) = caplog.records
+        assert (
+            f"python.extra_paths has {tmp_path / 'gone'}, which is not there" in record.getMessage()
+        )
+
+    @pytest.mark.parametrize(
+        ("key", "name", "cap"),
+        [
+            ("channel_capacity_max", "channel_capacity", 3),
+            ("init_timeout_secs_max", "init_timeout_s", 2.5),
+            ("cleanup_grace_period_secs_max", "cleanup_grace_s", 1),
+            ("shm_segment_size_max", "shm_segment_bytes", 65_536),
+            ("hangTimeoutSecsMax", "hang_timeout_s", 4),
+        ],
+    )
+    def test_a_cap_lowers_the_default_and_what_a_manifest_asks_for(
+        self, file, caplog, key, name, cap
+    ):
+        settings = load(file(f"{key} = {cap}"))
+        assert getattr(settings, name) == getattr(settings, f"{name}_max") == cap
+        assert not caplog.records  # nobody asked for the default
+        asked = key.removesuffix("_max").removesuffix("Max")
+        session, (problem,) = settings.for_session({asked: 100_000})
+        assert session == settings
+        assert problem.severity == "warning"
+        session, (problem,) = settings.for_session({key: cap * 2})
+        assert session == settings
+        assert "only the service's configuration" in problem.message
+
+    def test_a_value_above_the_files_own_cap_is_lowered_with_a_warning(self, file, caplog):
+        settings = load(file("init_timeout_secs = 60\ninit_timeout_secs_max = 20"))
+        assert settings.init_timeout_s == 20
+        assert (
+            "init_timeout_secs is 60.0, above init_timeout_secs_max and is lowered to 20.0"
+            in caplog.text
+        )
 
     def test_the_python_table_may_stand_at_top_level(self, file):
         assert load(file('[python]\nexecutable = "py"')).python_executable == "py"
@@ -115,6 +176,8 @@ class TestFile:
             ("shm_segment_size = 5368709120", "from 65536 to 4294967296, got 5368709120"),
             ('enabled = "yes"', 'true or false, got "yes"'),
             ("max_sessions = 0", "a whole number from 1, got 0"),
+            ("channel_capacity_max = 10001", "a whole number from 1 to 10000, got 10001"),
+            ("init_timeout_secs_max = 0", "a number above 0 and at most 300, got 0"),
             ('extra_paths = "nodes"', 'a list of strings, got "nodes"'),
             ('python_executable = ""', 'a string that is not empty, got ""'),
             ("python = 3", "must be an object, got 3"),
@@ -351,6 +414,47 @@ def test_the_limit_of_processes_never_exceeds_the_global_cap():
     assert Settings(max_processes_per_session=8).process_limit == 8
     assert Settings(max_processes_per_session=8, max_processes_total=3).process_limit == 3
     assert Settings(max_processes_per_session=None).process_limit == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("channel_capacity", "a", 'a whole number from 1 to 10000, got "a"'),
+        ("channel_capacity", 2.0, "a whole number from 1 to 10000, got 2.0"),
+        ("max_session_memory_mb", "a", 'a whole number from 1, got "a"'),
+        ("shm_segment_bytes", 5, "a whole number from 65536 to 4294967296, got 5"),
+        ("channel_capacity_max", 0, "a whole number from 1 to 10000, got 0"),
+        ("hang_timeout_s", 0, "a number above 0 and at most 3600, got 0"),
+        ("cleanup_grace_s", -1, "a number above 0 and at most 60, got -1"),
+        ("init_timeout_s", True, "a number above 0 and at most 300, got true"),
+        ("init_timeout_s", None, "a number above 0 and at most 300, got null"),
+        ("enabled", "yes", 'true or false, got "yes"'),
+        ("python_executable", "", 'a string that is not empty, got ""'),
+        ("extra_paths", "nodes", 'a list of strings, got "nodes"'),
+    ],
+)
+def test_python_settings_are_checked_as_the_files_are(name, value, sentence):
+    with pytest.raises(UsageError) as caught:
+        Settings(**{name: value})
+    assert f"{name} must be {sentence}" in caught.value.message
+    with pytest.raises(UsageError, match=name):
+        replace(Settings(), **{name: value})
+
+
+def test_all_wrong_settings_are_told_at_once():
+    with pytest.raises(UsageError, match=r"init_timeout_s must .*; extra_paths\[0\] must"):
+        Settings(init_timeout_s=0, extra_paths=(3,))
+
+
+def test_lists_become_tuples_and_whole_seconds_numbers_of_seconds():
+    settings = Settings(extra_paths=["/a"], init_timeout_s=2)
+    assert settings.extra_paths == ("/a",)
+    assert type(settings.init_timeout_s) is float
+
+
+def test_a_pipeline_takes_settings_and_nothing_else():
+    with pytest.raises(UsageError, match=r"Settings\(…\) or load_settings\(path\), not {"):
+        Pipeline("x", settings={"channel_capacity": 3})
 
 
 def test_settings_do_not_change():

@@ -142,3 +142,29 @@ def test_the_tree_is_caught_by_its_branches():
     assert codes == {"startup", "init_timeout", "spawn"}
     codes = {cls.code for cls in tree() if issubclass(cls, EdgeError)}
     assert codes == {"edge", "edge_closed", "peer_died", "edge_overflow"}
+
+
+class Mute(Exception):
+    """One that cannot say what it is."""
+
+    def __str__(self):
+        raise LookupError("no words")
+
+
+def test_what_cannot_say_what_it_is_is_its_nodes_error_all_the_same():
+    error = NodeError.of("a", Mute(), during="process")
+    assert (
+        error.message == "node 'a' failed in process: Mute: (its text cannot be read: LookupError)"
+    )
+    assert RemoteMediaError.from_dict(error.to_dict()).message == error.message
+
+
+def test_a_very_long_text_is_cut_and_leaves_room_for_the_frames():
+    try:
+        raise ValueError("x" * 5_000_000)
+    except ValueError as cause:
+        error = NodeError.of("a", cause, during="process")
+    assert len(error.message) < 50_000
+    data = error.to_dict()
+    assert "test_a_very_long_text_is_cut" in data["traceback"]
+    assert len(data["traceback"]) < 50_000

@@ -296,7 +296,7 @@ class TestSegments:
         assert caught.value.context["requested"] == 1 << 20
 
     def test_unknown_memory_refuses_nothing(self):
-        check_segments(plan_of("process", shm_segment_bytes=1 << 40), None)
+        check_segments(plan_of("process", shm_segment_bytes=1 << 32), None)
 
     def test_segments_that_together_exceed_memory_are_told_once(self, caplog):
         limits._warn_of_segments.cache_clear()

@@ -385,6 +385,36 @@ class TestRestart:
         assert text.startswith("nodes[0].restart: ")
         assert words in text
 
+    @pytest.mark.parametrize(
+        ("field", "severity", "words"),
+        [
+            ("maxx", "error", "did you mean 'max'?"),
+            ("backoff", "error", "did you mean 'backoff_ms'?"),
+            ("colour", "warning", "the fields are max, backoff_ms"),
+        ],
+    )
+    def test_fields_of_restart_that_nobody_knows_are_told(self, field, severity, words):
+        nodes = [{"id": "a", "node_type": "Model", "restart": {**RESTART, field: 3}}]
+        ((found, text),) = problems_of(nodes)
+        assert found == severity
+        assert text.startswith(f"nodes[0].restart.{field}: is no field of restart; ")
+        assert words in text
+
+    def test_every_field_of_restart_that_nobody_knows_is_told(self):
+        nodes = [{"id": "a", "node_type": "Model", "restart": {"colour": 1, "maxx": 2}}]
+        assert [severity for severity, _ in problems_of(nodes)] == ["warning", "error"]
+
+    def test_fields_of_restart_have_two_spellings_as_all_have(self):
+        nodes = [{"id": "a", "node_type": "Model", "restart": {"backoffMs": 7}}]
+        assert plan_of(nodes).stages[0].restart == RestartRule(3, 7)
+
+    def test_a_bound_on_turns_that_has_no_effect_is_told(self):
+        node = {"id": "a", "node_type": "Sync", "process_timeout_ms": 5}
+        ((severity, text),) = problems_of([node])
+        assert severity == "warning"
+        assert text.startswith("nodes[0].process_timeout_ms: has no effect")
+        assert problems_of([{**node, "executor": "process"}]) == []
+
     def test_without_processes_there_is_nothing_to_start_again(self):
         nodes = [{"id": "a", "node_type": "Model", "restart": RESTART}]
         assert plan_of(nodes, settings=Settings(enabled=False)).stages[0].restart is None

@@ -24,6 +24,10 @@ class Uneven(Handing):
     pass
 
 
+class Forked(Even):
+    outputs = ("near", "far")
+
+
 class Pair(Handing):
     inputs = ("a", "b")
     chooses = True
@@ -36,10 +40,10 @@ class Pair(Handing):
         return params is not None and params.waits
 
 
-def problems_of(nodes, *links, **params):
+def problems_of(nodes, *links, restarted=(), settings=Settings(), **params):  # noqa: B008 - frozen
     """The errors of a plan of nodes (id → class) and links "a>b", "a>pair.port", "a>b latest"."""
     registry = Registry()
-    for cls in (Even, Uneven, Pair):
+    for cls in (Even, Uneven, Forked, Pair):
         registry.register(cls)
     connections = []
     for link in links:
@@ -52,13 +56,16 @@ def problems_of(nodes, *links, **params):
         {"id": node, "node_type": cls.__name__, "params": params if cls is Pair else {}}
         for node, cls in nodes.items()
     ]
+    for node in described:
+        if node["id"] in restarted:
+            node |= {"executor": "process", "restart": {}}
     manifest = {
         "version": "v1",
         "metadata": {"name": "rates"},
         "nodes": described,
         "connections": connections,
     }
-    _, problems = check(manifest, registry, Settings())
+    _, problems = check(manifest, registry, settings)
     return [problem for problem in problems if problem.severity == "error"]
 
 
@@ -106,6 +113,63 @@ def test_a_link_that_may_drop_breaks_the_step_too(where):
 )
 def test_what_keeps_step_or_need_not_is_planned(nodes, links):
     assert problems_of(nodes, *links) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "links"),
+    [
+        # in one of two branches
+        (
+            {"s": Even, "r": Even, "pair": Pair},
+            ("s>r", "r>pair.a", "s>pair.b"),
+        ),
+        # of two sources: here, too, all behind a dropped packet gets a wrong partner
+        (
+            {"s": Even, "r": Even, "x": Even, "pair": Pair},
+            ("r>x", "x>pair.a", "s>pair.b"),
+        ),
+        # where the branches part: one may have got what the other one will not
+        (
+            {"r": Even, "x": Even, "pair": Pair},
+            ("r>x", "x>pair.a", "r>pair.b"),
+        ),
+        (
+            {"r": Forked, "pair": Pair},
+            ("r.near>pair.a", "r.far>pair.b"),
+        ),
+    ],
+)
+def test_a_node_that_is_started_again_breaks_the_step(nodes, links):
+    (problem,) = problems_of(nodes, *links, restarted={"r"})
+    assert problem.node_id == "pair"
+    assert "'r', on the way to 'a', has restart: a packet that it fails" in problem.message
+    assert "leave restart out of 'r', or join by time (TimeJoin)" in problem.message
+    assert problems_of(nodes, *links) == []
+    assert problems_of(nodes, *links, restarted={"r"}, waits=False) == []
+    assert problems_of(nodes, *links, restarted={"r"}, settings=Settings(enabled=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "links"),
+    [
+        # before the branches part
+        (
+            {"s": Even, "r": Even, "x": Even, "pair": Pair},
+            ("s>r", "r>x", "x>pair.a", "x>pair.b"),
+        ),
+        # behind the pair
+        ({"s": Even, "pair": Pair, "r": Even}, ("s>pair.a", "s>pair.b", "pair>r")),
+        # before the only input that is fed
+        ({"s": Even, "r": Even, "pair": Pair}, ("s>r", "r>pair.a")),
+        # in a branch that leads elsewhere
+        (
+            {"s": Even, "r": Even, "pair": Pair},
+            ("s>r", "s>pair.a", "s>pair.b"),
+        ),
+    ],
+)
+def test_a_node_that_is_started_again_and_breaks_no_step_is_planned(nodes, links):
+    assert problems_of(nodes, *links, restarted={"r"}) == []
 
 
 def test_an_uneven_node_deep_in_a_branch_is_found():

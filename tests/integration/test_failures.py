@@ -563,6 +563,56 @@ async def test_cancel_wakes_who_waits(placed):
         await session.aclose()
 
 
+@pytest.mark.parametrize("ends", ["aclose", "cancel", "kill"])
+@pytest.mark.parametrize("placed", ["local", "process"])
+async def test_a_stream_that_is_cut_short_says_so(placed, ends):
+    session = chain("Pass", placed=placed).session()
+    received = []
+
+    async def read():
+        async for packet in session.stream(Json(number) for number in range(100_000)):
+            received.append(packet.payload.value)
+            if len(received) == 10:
+                ending = getattr(session, ends)()
+                if ending is not None:
+                    await ending
+
+    async with asyncio.timeout(PATIENCE_S), session:
+        with pytest.raises(EdgeClosedError, match="the session"):
+            await read()
+    assert received == list(range(10))
+    assert session.statistics().outputs == 10
+
+
+async def test_a_reader_that_waits_is_told_that_the_session_was_closed():
+    gate = asyncio.Event()
+
+    async def inputs():
+        yield Json(0)
+        gate.set()
+        await asyncio.Event().wait()
+
+    async def read(session):
+        return [packet.payload async for packet in session.stream(inputs())]
+
+    async with asyncio.timeout(PATIENCE_S), chain("Pass", placed="process").session() as session:
+        reading = asyncio.create_task(read(session))
+        await gate.wait()
+        await session.aclose()
+        with pytest.raises(EdgeClosedError, match=r"closed while `stream` ran: [01] outputs"):
+            await reading
+
+
+async def test_a_stream_that_gave_everything_ends_whoever_closes_the_session():
+    async with asyncio.timeout(PATIENCE_S), chain("Pass", placed="process").session() as session:
+        packets = aiter(session.stream([Json(0)]))
+        assert (await anext(packets)).payload == Json(0)
+        while not (session.phase == "finished" and session._exits.ended):
+            await session._wait_changed()
+        await session.aclose()
+        assert await anext(packets, None) is None
+
+
 async def test_outputs_nobody_takes_do_not_delay_the_close():
     pipeline = graph({"g": ("Burst", {"count": 90}), "p": "Pass"}, ["g->p"], placed="process")
     session = pipeline.session()

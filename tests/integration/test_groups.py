@@ -135,6 +135,8 @@ async def test_the_node_in_which_a_shared_process_ends_is_named(bad, what):
         await run(harmed(bad, what=what), [Json(n) for n in range(10)])
     assert caught.value.node_id == "bad"
     assert caught.value.context["node_ids"] == ["a", "bad", "c"]
+    assert caught.value.message.startswith("node 'bad': ")
+    assert caught.value.message.endswith(", in the process of 'a', 'bad', 'c'")
 
 
 async def test_a_timeout_bounds_the_turns_of_its_own_node_alone():

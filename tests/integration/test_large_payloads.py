@@ -68,6 +68,16 @@ async def test_an_output_beyond_the_segment_names_its_node():
     assert raised.value.node_id == "make"
 
 
+async def test_copies_given_to_who_holds_too_many_views_are_counted():
+    pipeline = graph({"make": "MakeTensor"}, [], placed="process", shm_segment_bytes=4 * MIB)
+    async with asyncio.timeout(PATIENCE_S), pipeline.session() as session:
+        held = [packet async for packet in session.stream([Json(MIB // 2)] * 12)]
+        edges = session.statistics().edges
+    assert len(held) == 12
+    assert 0 < edges["make.out→"].copies < 12
+    assert edges["→make"].copies == 0
+
+
 def touched_bytes(name):
     """Memory behind the arenas of this process that are called so."""
     touched = 0
@@ -111,7 +121,7 @@ async def test_a_slow_consumer_of_large_packets_holds_no_more_than_its_window():
     async with asyncio.timeout(PATIENCE_S), pipeline.session() as session:
         await session.send(Json(0))
         await session.end_input()
-        pids = [pid for pid in session.statistics().pids.values() if pid]
+        pids = [stage.pid for stage in session.stages if stage.pid]
         received = 0
         async for _ in session.outputs():
             received += 1

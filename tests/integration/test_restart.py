@@ -16,6 +16,7 @@ from engine.config import Settings
 from engine.errors import EdgeError, ManifestError, NodeError
 from engine.executors import relayed_worker
 from engine.executors.restarting import RestartingStage
+from engine.packet import FLAG_GAP
 from engine.payloads import Audio, Json
 from engine.pipeline import Pipeline
 from engine.session.wiring import Wiring
@@ -155,6 +156,29 @@ async def test_a_packet_that_two_processes_failed_with_is_dropped(tmp_path, capl
     assert words == ["restarting", "restarting", "dropped", "restarting"]
 
 
+async def test_what_comes_behind_a_dropped_packet_says_so(tmp_path):
+    # Of packet 3 one output has gone on when it is dropped, of packet 5 none.
+    node = Fail(folder=str(tmp_path), at={"3": 2, "5": 1, "8": 2}, before=1, times=2)
+    outputs, statistics = await run(pipeline_of(restarting(node)), numbers(10))
+    assert statistics.stages["r"].dropped == 2
+    lost = [(number, 1, [number, 1]) for number in (3, 8)]
+    assert told(outputs) == [each for each in expected_of(10, times=2) if each not in lost]
+    marked = [(packet.sequence, packet.index) for packet in outputs if packet.flags & FLAG_GAP]
+    assert marked == [(4, 0), (9, 0)]
+
+
+async def test_each_out_edge_says_that_a_packet_was_dropped(tmp_path):
+    left = Pass().named("left").on("local")
+    right = Pass().named("right").on("process")
+    node = Fail(folder=str(tmp_path), at={"1": 2}, before=0, times=1)
+    # `before=0` is the only output: it fails before anything has gone on.
+    outputs, _ = await run(pipeline_of(restarting(node), left & right), numbers(3))
+    marked = [
+        (packet.source.node, packet.sequence) for packet in outputs if packet.flags & FLAG_GAP
+    ]
+    assert sorted(marked) == [("left", 2), ("right", 2)]
+
+
 async def test_more_failures_than_allowed_end_the_session_with_the_last_one(tmp_path):
     node = Fail(folder=str(tmp_path), at={"2": 1, "4": 1, "6": 1}, how="raise", before=1)
     pipeline = pipeline_of(restarting(node, {"max": 2, "backoff_ms": 1}))
@@ -170,6 +194,7 @@ async def test_more_failures_than_allowed_end_the_session_with_the_last_one(tmp_
     with pytest.raises(NodeError, match="on purpose") as caught:
         await receive()
     assert caught.value.node_id == "r"
+    assert str(caught.value).endswith("on purpose, after 2 restarts (restart.max)")
     assert caught.value.context["sequence"] == 6
     assert told(received) == [item for item in expected_of(20) if item[0] < 6] + [(6, 0, [6, 0])]
 

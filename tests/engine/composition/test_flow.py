@@ -130,6 +130,20 @@ def test_a_rule_for_restarts_goes_into_the_manifest():
     assert (node["executor"], node["restart"]) == ("process", rule)
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (3, r'takes \{"max": 3, "backoff_ms": 100\}.*got 3'),
+        ([("max", 3)], "how often in all"),
+        ({"maxx": 3}, "no field 'maxx'; did you mean 'max'"),
+        ({"retries": 3}, "no field 'retries'; the fields are max, backoff_ms"),
+    ],
+)
+def test_what_is_no_rule_for_restarts_is_refused_with_what_it_takes(rule, words):
+    with pytest.raises(UsageError, match=words):
+        A().on("process", restart=rule)
+
+
 def test_only_the_ends_are_marked_as_outputs():
     nodes = sections_of((A() | B()).as_output() | A(), portable=True)["nodes"]
     assert [node.get("is_output_node") for node in nodes] == [None, True, None]

@@ -1,5 +1,7 @@
 """engine.payloads: the kinds, their names and sizes, and what is said of values that are none."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +155,45 @@ def test_reprs_of_small_payloads_say_everything():
             " timestamp_ms=12, metadata={'why': 'barge-in'})"
         ),
     ]
+
+
+WITHOUT_PANDAS = """
+import sys
+from engine.edges.codec import Decoder, Encoder, NUMERIC_CODES, read_payload
+import numpy as np
+from engine.payloads import *
+for payload in (
+    Audio(np.zeros(320, np.float32), 16_000),
+    Video(np.zeros((4, 6, 3), np.uint8)),
+    Tensor(np.zeros((2, 3), np.float16), "HW"),
+    Text("text", "de"),
+    Json({"a": [1, None]}),
+    Binary(b"data"),
+    File("/tmp/a", size=3),
+    Control(DeadlineWarning(5)),
+):
+    message = Encoder().encode(payload)
+    slot = bytearray(message.size_bytes)
+    message.write(memoryview(slot))
+    slot = memoryview(slot).toreadonly()
+    if message.kind in NUMERIC_CODES and len(message.head) < len(slot):
+        flat, rebuild = Decoder().body(slot, len(message.head), message.kind)
+        assert rebuild(flat, slot) == payload
+    else:
+        assert read_payload(slot, message.kind) == payload
+assert "pandas" not in sys.modules
+"""
+
+
+def test_no_payload_loads_pandas_on_its_way():
+    """It takes a second, on the loop that sends the first packet."""
+    root = Path(__file__).parents[3]
+    child = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PANDAS],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr

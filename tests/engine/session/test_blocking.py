@@ -16,7 +16,7 @@ from engine.errors import EdgeClosedError, NodeError, UsageError
 from engine.operator import Operator
 from engine.payloads import Json, Text
 from engine.pipeline import Pipeline
-from engine.session.blocking import LoopThread
+from engine.session.blocking import LoopThread, _Puller
 
 
 class Upper(Operator):
@@ -307,6 +307,31 @@ def test_it_is_entered_once():
             session.__enter__()
         session.send(Text("a"))
         assert session.receive().payload.text == "A"
+
+
+async def test_the_thread_of_the_inputs_ends_although_nobody_closes_their_items():
+    """As where sending fails: the exception holds the frame that iterates."""
+    puller = _Puller([Text("a"), Text("b")])
+    items = puller.items()
+    assert await anext(items) == Text("a")
+    await asyncio.to_thread(puller.join)
+    assert not puller._thread.is_alive()
+    await items.aclose()
+
+
+def test_statistics_stay_readable_after_the_end():
+    with _pipeline(Upper()).blocking_session() as session:
+        assert len(list(session.stream([Text("a"), Text("b")]))) == 2
+    statistics = session.statistics()
+    assert statistics.outputs == 2
+    assert statistics.nodes["upper"].emitted == 2
+    with (
+        pytest.raises(NodeError),
+        _pipeline(Refuse()).blocking_session() as failed,
+    ):
+        list(failed.stream([Text("a")]))
+    assert failed.statistics().nodes["refuse"].received == 1
+    assert _pipeline(Upper()).blocking_session().statistics().outputs == 0
 
 
 @pytest.mark.parametrize("ends", ["all read", "left early", "failed"])

@@ -293,6 +293,12 @@ def test_a_zygote_of_another_version_of_the_engine_is_refused(fresh, monkeypatch
     assert "restart the server" in str(error)
 
 
+def test_an_interpreter_that_is_not_there_names_the_keys_that_choose_one(fresh):
+    error = error_of(fresh, "nixpython")
+    assert "cannot start the interpreter nixpython: No such file" in str(error)
+    assert "python_executable" in str(error)
+
+
 def test_warming_an_interpreter_that_cannot_run_says_why(fresh, bare):
     with pytest.raises(SpawnError, match="pip install"):
         fresh.warm(python_of(bare), wait_s=PATIENCE_S)

@@ -63,9 +63,9 @@ class Life:
         self.supervisor = Supervisor(WorkerLimits(**{**defaults, **limits}), self.now_ns)
         self.commands = []
 
-    def feed(self, event, after_s=0):
+    def feed(self, event, after_s=0, at_work=None):
         self.now_ns += round(after_s * S)
-        self.commands = self.supervisor.feed(event, self.now_ns)
+        self.commands = self.supervisor.feed(event, self.now_ns, at_work)
         return self.commands
 
     def until_deadline(self, turn_started_ns=0, turn_node=0):
@@ -368,6 +368,17 @@ def test_one_node_is_called_a_node():
     life = Life(node_ids=("only",)).ready()
     life.feed(ExitedEvent(1, code=3))
     assert str(life.error).startswith("node 'only': ")
+
+
+def test_a_crash_in_a_turn_names_the_node_that_was_at_work():
+    life = Life(node_ids=("a", "b", "c")).ready()
+    life.feed(ExitedEvent(1, code=3), at_work=1)
+    assert str(life.error) == (
+        "node 'b': Process crashed with exit code 3 while ready, in the process of 'a', 'b', 'c'"
+    )
+    life = Life(node_ids=("only",)).ready()
+    life.feed(DamagedEvent("odd"), at_work=0)
+    assert str(life.error) == "node 'only': the worker sent a damaged message (odd)"
 
 
 def test_a_closed_socket_waits_a_moment_for_the_exit_code():
