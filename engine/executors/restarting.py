@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
     from engine.edges.hop_times import HopTimes
     from engine.executors.contract import RunningStage, StageOwner
+    from engine.interruption import Interrupt
     from engine.plan import EdgePlan, StagePlan
 
 logger = logging.getLogger("remotemedia.session")
@@ -140,6 +141,9 @@ class RestartingStage:
         self._worker.stage.open()
         self._wake()
 
+    def interrupt(self, interrupt: Interrupt) -> None:
+        self._worker.stage.interrupt(interrupt)
+
     def stop(self) -> None:
         self._end()
         self._worker.stage.stop()
@@ -185,6 +189,13 @@ class RestartingStage:
         if stage is self._worker.stage:
             self._worker.finished = True
             self._wake()
+
+    def stage_interrupted(
+        self, stage: RunningStage, generation: int, dropped: Mapping[str, int]
+    ) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        del stage
+        self._owner.stage_interrupted(self, generation, dropped)
 
     def stage_failed(self, stage: RunningStage, error: RemoteMediaError) -> None:
         """A worker that was ready has failed."""
