@@ -575,7 +575,7 @@ class Stage:
         Where all nodes are in its scope, outputs of what is under way go nowhere from now on. The
         generations of the interrupts of a stage only grow.
         """
-        if self.done:
+        if self.done or interrupt.generation <= self.generation:  # a packet has told it before
             return
         self._interrupts.append(interrupt)
         words = self.words
@@ -613,9 +613,12 @@ class Stage:
             dropped[exit_.sender.edge_id] += exit_.purge(exit_.adapter.stale_below)
         self._timers = [timer for timer in self._timers if timer.adapter not in covered]
         heapq.heapify(self._timers)
-        posted = [entry for entry in self._posted if entry[0] in covered]
-        self._posted = deque(entry for entry in self._posted if entry[0] not in covered)
-        dropped.update(adapter.node_id for adapter, _ in posted)
+        posted, self._posted = self._posted, deque()
+        for adapter, output in posted:
+            if adapter in covered and output is not COMPLETE:
+                dropped[adapter.node_id] += 1
+            else:
+                self._posted.append((adapter, output))
         for entry in self._entries:
             if entry.adapter in covered:
                 dropped[entry.receiver.edge_id] += entry.receiver.discard_older(generation)

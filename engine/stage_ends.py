@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from engine.edges.overflow import discard_waiting
 from engine.errors import EdgeError, EdgeOverflowError, NodeError
 from engine.interruption import STALE_BELOW, is_stale
 
@@ -141,6 +142,7 @@ class Exit:
     def purge(self, generation: int) -> int:
         """Drop what is queued and stale in a generation; how many that were."""
         dropped = 0
+        waiting = discard_waiting(self.sender, generation)
         kept: deque[tuple[Packet, Ticket]] = deque()
         for packet, ticket in self.queue:
             if is_stale(packet.origin, generation):
@@ -153,7 +155,7 @@ class Exit:
         self.dropped += dropped
         if self.completed and not kept:
             self.sender.finish()
-        return dropped
+        return dropped + waiting
 
     def abandon(self) -> None:
         """Drop what is queued; its tickets settle, so that the credits return."""

@@ -295,9 +295,8 @@ class OperatorAdapter(Emitter):
         """Abandon what descends from stale packets; how many iterators and calls that were."""
         stale = [call for call in self.calls if call.is_stale(self.stale_below)]
         self._abandon_calls(stale)
-        if self._open is None or self.origin is None:
-            return len(stale)
-        if not is_stale(self.origin, self.stale_below):
+        origin = self.origin
+        if self._open is None or (origin is not None and not is_stale(origin, self.stale_below)):
             return len(stale)
         self._abandon_result()
         return len(stale) + 1

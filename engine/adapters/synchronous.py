@@ -125,7 +125,7 @@ class SyncAdapter(OperatorAdapter):
 
     @property
     def is_suspended(self) -> bool:
-        """Whether an iterator waits to go on, or what waited behind one that an interrupt closed."""
+        """Whether an iterator waits to go on, or what waited behind one that was closed."""
         return super().is_suspended or bool(self._backlog)
 
     def resume(self) -> None:

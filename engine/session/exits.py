@@ -8,7 +8,7 @@ from engine.interruption import is_stale
 from engine.packet import Packet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from engine.edges.contract import EdgeReceiver
     from engine.errors import EdgeError
@@ -54,10 +54,19 @@ class Exits:
                 self.dropped += 1
         return None
 
-    def interrupt(self, generation: int, positions: Iterable[int]) -> None:
-        """From now on nothing older leaves by these exits."""
+    def interrupt(self, generation: int, positions: Iterable[int]) -> Mapping[str, int]:
+        """From now on nothing older leaves by these exits.
+
+        Returns:
+            Edge id → packets that had come there, and are dropped.
+        """
+        dropped = {}
         for position in positions:
             self._stale_below[position] = generation
+            receiver = self._receivers[position]
+            dropped[receiver.edge_id] = receiver.discard_older(generation)
+        self.dropped += sum(dropped.values())
+        return dropped
 
     @property
     def ended(self) -> bool:

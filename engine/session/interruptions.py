@@ -41,6 +41,10 @@ class Interruption:
         if not self._waiting:
             self._over.set()
 
+    def add(self, dropped: Mapping[str, int]) -> None:
+        """Count what was dropped outside the stages."""
+        self._settlement.add(dropped)
+
     @property
     def over(self) -> bool:
         """Whether nothing more is waited for."""
@@ -54,6 +58,11 @@ class Interruption:
             nothing.
         """
         await self._over.wait()
+        return self._settlement
+
+    @property
+    def settlement(self) -> Settlement:
+        """What is known of it by now."""
         return self._settlement
 
     def expect_by(self, deadline_s: float, on_late: Callable[[tuple[str, ...]], None]) -> None:

@@ -19,6 +19,7 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Literal, Never, Self, cast
 
 from engine.clock import REAL_CLOCK, Clock, clock_of
+from engine.edges.overflow import discard_waiting
 from engine.errors import (
     EdgeClosedError,
     MediaError,
@@ -32,7 +33,7 @@ from engine.executors.local import LocalStage
 from engine.interruption import Interrupt, scope_of
 from engine.limits import LEDGER, admit
 from engine.observe.statistics import SessionStatistics
-from engine.packet import NO_METADATA, Item, Packet
+from engine.packet import FLAG_UNINTERRUPTIBLE, NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES
 from engine.session.exits import Exits
 from engine.session.ingress import Ingress
@@ -214,6 +215,7 @@ class Session:
         port: str | None = None,
         timestamp_ns: int | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
+        uninterruptible: bool = False,
     ) -> int:
         """Send one packet, waiting for a credit.
 
@@ -224,6 +226,7 @@ class Session:
             timestamp_ns: media time; by default a port's audio is laid end to end, the rest has
                 the time since the session started.
             metadata: strings that travel with it.
+            uninterruptible: no interrupt drops it, nor what operators make of it.
 
         Returns:
             Its sequence.
@@ -237,6 +240,8 @@ class Session:
         """
         ingress = self._ingress_of(node)
         item = ingress.stamp(payload, port, timestamp_ns, self.generation, own_metadata(metadata))
+        if uninterruptible:
+            item.origin.flags |= FLAG_UNINTERRUPTIBLE
         return await self._send(ingress, item, laid=timestamp_ns is None)
 
     async def send_group(
@@ -246,6 +251,7 @@ class Session:
         *,
         timestamp_ns: int | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
+        uninterruptible: bool = False,
     ) -> int:
         """Send packets for several ports of one node that belong together; like `send` otherwise.
 
@@ -254,10 +260,13 @@ class Session:
             node: the ingress node.
             timestamp_ns: media time of all of them.
             metadata: strings that travel with each.
+            uninterruptible: no interrupt drops them, nor what operators make of them.
         """
         ingress = self._ingress_of(node)
         metadata = own_metadata(metadata)
         group = ingress.stamp_group(payloads, timestamp_ns, self.generation, metadata)
+        if uninterruptible:
+            group.origin.flags |= FLAG_UNINTERRUPTIBLE
         return await self._send(ingress, group, laid=timestamp_ns is None)
 
     @property
@@ -278,7 +287,7 @@ class Session:
         Everything sent or given before is dropped in the scope: on edges, in outboxes, timers,
         calls and state (`Operator.reset`). Coroutines are cancelled, iterators closed; synchronous
         code sees `ctx.cancelled`. What is sent from now on is not touched, nor is the end of the
-        stream, nor a packet with FLAG_UNINTERRUPTIBLE.
+        stream, nor what was sent as uninterruptible.
 
         Args:
             scope: a node: it and all behind it; None: all nodes.
@@ -301,7 +310,11 @@ class Session:
         running = [stage for stage in self._stages if self._state.runs(stage.plan.id)]
         ack = self._interruptions.begin(nodes, reason, [stage.plan.id for stage in running])
         exits = [at for at, node in enumerate(self._exit_nodes) if node in nodes]
-        self._exits.interrupt(ack.generation, exits)
+        ack.add(self._exits.interrupt(ack.generation, exits))
+        for ingress in self._ingress.values():
+            if ingress.node in nodes:
+                waiting = discard_waiting(ingress.sender, ack.generation)
+                ack.add({ingress.sender.edge_id: waiting})
         logger.info(
             "session_interrupted",
             extra={"session_id": self.id, "scope": scope or "", "reason": reason},
@@ -685,6 +698,8 @@ class Session:
             self._exits.close()  # so that no producer waits for us to take the rest
 
     def _finish_close(self, _: asyncio.Task[None]) -> None:
+        for stage in self._stages:
+            self._interruptions.stage_gone(stage.plan.id)
         if self._wiring is not None:
             self._wiring.close()
         LEDGER.end(self.id)

@@ -128,19 +128,21 @@ class _Stages:
         if self.error is None:
             for _, sender in self._senders:
                 await sender.wait_drained()
+                sender.flush()  # its counts are published, as they are now
 
     def interrupt(self, interrupt: Interrupt) -> None:
         """Tell every stage of an interrupt; the lane says when all have applied it."""
-        self._unsettled[interrupt.generation] = Settlement(interrupt.generation)
+        self._settlement_of(interrupt.generation)
         for _, stage in reversed(self._hosted):
             stage.interrupt(interrupt)
         self._report_settled()
 
     def _stage_interrupted(self, _: Stage, generation: int, dropped: Mapping[str, int]) -> None:
-        settlement = self._unsettled.get(generation)
-        if settlement is not None:
-            settlement.add(dropped)
+        self._settlement_of(generation).add(dropped)
         self._report_settled()
+
+    def _settlement_of(self, generation: int) -> Settlement:
+        return self._unsettled.setdefault(generation, Settlement(generation))
 
     def _report_settled(self) -> None:
         """Report the interrupts that every stage which is not done has applied."""
