@@ -58,7 +58,7 @@ class RestartRule:
 
     Attributes:
         max: how often it is started again, in all.
-        backoff_ms: pause before the first time, doubled before each further one.
+        backoff_ms: pause before the first time, doubled as long as no turn succeeds in between.
     """
 
     max: int

@@ -64,7 +64,8 @@ class Composable:
             timeout_ms: bound on one turn of a node in a process, at least 1.
             restart: start a node's process again when it fails: `{"max": 3, "backoff_ms": 100}`,
                 how often in all (at least 1) and the pause before the first time, which is doubled
-                each time. Only for nodes that keep no state. None: the session fails.
+                while no packet succeeds. Only for nodes that keep no state. None: the session
+                fails.
 
         Raises:
             UsageError: a group of nodes that run in no process.

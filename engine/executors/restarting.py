@@ -110,6 +110,8 @@ class RestartingStage:
         self._turn: RelayTurn | None = None
         self._received = 0
         self._restarts = 0
+        #: Workers in a row that ended no turn; the pause before the next one doubles with them.
+        self._fruitless = 0
         self._dropped = 0
         #: What every worker is told: the last interrupt that its node was in the scope of, and the
         #: last one; and what the last one has dropped on this side, by edge.
@@ -253,8 +255,9 @@ class RestartingStage:
             self._replacing = None
             self._fail(error)
         except Exception as error:  # or the session would wait for ever
+            logger.exception("restart_raised", extra={"node_id": self._node_id})
             self._replacing = None
-            self._break(f"could not be started again: {error!r}", error)
+            self._break("could not be started again", error)
         else:
             self._replacing = None
             self._worker.stage.open()
@@ -262,7 +265,8 @@ class RestartingStage:
 
     async def _replace(self, error: RemoteMediaError) -> None:
         """Take what a failed worker has given, see it gone, and ask for the next one."""
-        pause_ms = min(self._rule.backoff_ms << self._restarts, _BACKOFF_MS_MAX)
+        pause_ms = min(self._rule.backoff_ms << self._fruitless, _BACKOFF_MS_MAX)
+        self._fruitless += 1
         self._restarts += 1
         text = f"restart {self._restarts} of {self._rule.max} in {pause_ms} ms: {error.message}"
         logger.warning(
@@ -351,7 +355,8 @@ class RestartingStage:
             self._fail(error)
             return
         except Exception as error:  # or the session would wait for ever
-            self._break(f"broke in the relay before its process: {error!r}", error)
+            logger.exception("relay_raised", extra={"node_id": self._node_id})
+            self._break("broke in the relay before its process", error)
             return
         self._flush()
         self._moved.set()
@@ -367,6 +372,7 @@ class RestartingStage:
     def _go_on(self) -> None:
         turn = self._turn
         if turn is not None and turn.settled:
+            self._fruitless = 0
             # What the turn gave was sent before its credit: it is here, or waits in the socket.
             self._worker.wiring.poll()
             if self._move_outputs():
@@ -487,9 +493,9 @@ class RestartingStage:
             self._owner.stage_failed(self, error)
 
     def _break(self, what: str, cause: Exception) -> None:
-        """Fail for something that should not happen, which is logged with where it did."""
-        logger.error("relay_broke", extra={"node_id": self._node_id}, exc_info=cause)
-        error = NodeError(f"node {self._node_id!r} {what}", node_id=self._node_id)
+        """Fail for something that should not happen."""
+        text = f"node {self._node_id!r} {what}: {cause!r}"
+        error = NodeError(text, node_id=self._node_id)
         error.__cause__ = cause
         self._fail(error)
 

@@ -121,7 +121,8 @@ class Restart(_Part):
     max: Annotated[StrictInt, Field(ge=1)] = 3
     """How often it is started again, in all."""
     backoff_ms: Annotated[StrictInt, Field(ge=0)] = 100
-    """Pause before the first time; twice as long before each further one, at most 30 s."""
+    """Pause before the first time; twice as long before each further one, at most 30 s, while no
+    packet succeeds."""
 
 
 class Node(_Part):

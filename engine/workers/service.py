@@ -52,7 +52,7 @@ from engine.workers.messages import (
     decode,
     encode,
 )
-from engine.workers.notices import FailedNotice, WorkerNotice
+from engine.workers.notices import ExitedNotice, FailedNotice, WorkerNotice
 from engine.workers.output import to_text
 from engine.workers.supervisor import (
     EXCUSE_NS,
@@ -424,15 +424,18 @@ class WorkerService:
             data = encode(command)
         except (TypeError, ValueError) as error:
             close_all(fds)
-            self._answered(link, SpawnReplyEvent(record.worker_id, 0, str(error)))
+            self._not_asked_for(link, record, str(error))
             return
         try:
             self._send_zygote(link, data, fds)
         except BrokenPipeError:
             self._on_zygote_end(link)
         except OSError as error:
-            reason = f"cannot reach {link.name}: {error.strerror}"
-            self._answered(link, SpawnReplyEvent(record.worker_id, 0, reason))
+            self._not_asked_for(link, record, f"cannot reach {link.name}: {error.strerror}")
+
+    def _not_asked_for(self, link: ZygoteLink, record: WorkerRecord, why: str) -> None:
+        link.unanswered.discard(record.worker_id)
+        self._feed(record, SpawnReplyEvent(record.worker_id, 0, why))
 
     def _on_control(self, record: WorkerRecord, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
@@ -477,7 +480,7 @@ class WorkerService:
         for command in supervisor.feed(event, time.monotonic_ns()):
             self._loop.guard(self._obey, record, command)
         if supervisor.exited:
-            self._forget(record)
+            record.exited.set()
         else:
             self._loop.arm(record.worker_id, supervisor.next_deadline_ns())
 
@@ -494,10 +497,15 @@ class WorkerService:
             self._feed(record, TickEvent(page.turn_started_ns, page.turn_node, waits_for))
 
     def _starting_zygote_of(self, record: WorkerRecord) -> str:
+        link = self._zygote_of(record)
+        return link.name if link is not None and not link.ready.is_set() else ""
+
+    def _zygote_of(self, record: WorkerRecord) -> ZygoteLink | None:
+        """The zygote whose worker it is; not by the interpreter's name, which PATH may change."""
         for link in self._zygotes.values():
-            if record.worker_id in link.workers and not link.ready.is_set():
-                return link.name
-        return ""
+            if record.worker_id in link.workers:
+                return link
+        return None
 
     def _watch_memory(self) -> None:
         """Fail the largest worker of each session whose workers use more than they may."""
@@ -562,14 +570,16 @@ class WorkerService:
             if pid:
                 strays.kill_group(pid, command.signal)
             return
-        link = self._zygotes.get(executable_of(record.spec.interpreter))
-        if link is not None and record.worker_id in link.workers:
+        link = self._zygote_of(record)
+        if link is not None:
             with contextlib.suppress(OSError):  # it is gone, and its workers with it
                 self._send_zygote(link, encode(SignalCommand(record.worker_id, command.signal)))
 
     def _notify(self, record: WorkerRecord, notice: WorkerNotice) -> None:
         if isinstance(notice, FailedNotice):
             self._add_output(record, notice)
+        elif isinstance(notice, ExitedNotice):
+            self._forget(record)  # first, so that whoever is told finds nothing of it left
         try:
             record.notify(notice)
         except Exception:  # noqa: BLE001 - an owner's mistake must not hurt the others
@@ -598,7 +608,6 @@ class WorkerService:
         for link in self._zygotes.values():
             link.workers.pop(record.worker_id, None)
         record.close()
-        record.exited.set()
 
     # --- the end ----------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from engine import limits
+from engine import limits, machine
 from engine.config import Settings
 from engine.errors import NodeError, ResourceLimitError
 from engine.graph import build_graph
@@ -277,6 +277,16 @@ class TestDescriptors:
 
 
 class TestSegments:
+    def test_the_machine_is_asked_for_its_memory_once(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(machine, "memory_bytes_max", lambda: asked.append(1))
+        limits._memory_bytes_max.cache_clear()
+        for name in ("a", "b"):
+            limits.admit(Owner(), name, plan_of("process"))
+            limits.LEDGER.end(name)
+        assert len(asked) == 1
+        limits._memory_bytes_max.cache_clear()
+
     def test_a_segment_as_large_as_all_memory_is_taken_and_a_larger_one_is_refused(self):
         plan = plan_of("process", shm_segment_bytes=1 << 20)
         check_segments(plan, 1 << 20)

@@ -45,6 +45,32 @@ print(json.dumps([before, look(), sorted(set(heard)), first, len(heard)]))
 """
 
 
+FAIL = """
+from engine.workers.rehearsal import Echo, rehearse
+
+def fail(self, packet, ctx):
+    raise ValueError("on purpose")
+
+Echo.process = fail
+try:
+    rehearse()
+except Exception as error:
+    print(error)
+"""
+
+
+def test_what_fails_in_it_is_told_as_it_is():
+    child = subprocess.run(
+        [sys.executable, "-c", FAIL],
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "ValueError: on purpose" in child.stdout, child.stderr
+
+
 def test_it_plays_every_part_and_leaves_nothing_behind():
     child = subprocess.run(
         [sys.executable, "-c", LOOK],

@@ -1,5 +1,6 @@
 """Workers that live and end as they should, in real processes."""
 
+import errno
 import json
 import logging
 import os
@@ -10,13 +11,15 @@ import signal
 import statistics
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
 
 from engine.errors import SpawnError, UsageError
 from engine.interruption import Interrupt
-from engine.workers.notices import FinishedNotice, ProgressNotice, ReadyNotice
+from engine.workers.messages import SpawnReplyEvent
+from engine.workers.notices import ExitedNotice, FinishedNotice, ProgressNotice, ReadyNotice
 from engine.workers.service import WorkerService
 from engine.workers.supervisor import PeerLostEvent, WorkerState
 from tests.engine.workers.worker_helpers import (
@@ -222,6 +225,42 @@ def test_an_owner_that_raises_harms_nobody(service, caplog):
     assert "worker_notice_not_delivered" in caplog.text
     other = start(service, "finish")
     assert other.wait_exited() == ["Ready", "Finished", "Exited"]
+
+
+def test_who_hears_of_the_exit_finds_the_descriptors_closed(service, spawn):
+    before, left = open_descriptors(), []
+
+    class Looking(Owner):
+        def notify(self, notice):
+            if isinstance(notice, ExitedNotice):
+                left.append(open_descriptors() - before)
+            super().notify(notice)
+
+    spawn("finish", owner=Looking()).wait_exited()
+    assert left == [set()]
+
+
+def test_a_zygote_that_takes_no_spawn_fails_each_of_many(own_service, monkeypatch):
+    depths = set()
+
+    def refuse(_link, _data, fds):
+        depths.add(len(traceback.extract_stack()))
+        for fd in fds:
+            os.close(fd)
+        raise OSError(errno.ETOOMANYREFS, "too many references")
+
+    monkeypatch.setattr(own_service, "_send_zygote", refuse)
+    held = threading.Event()
+    own_service._loop.post(lambda: held.wait(PATIENCE_S))
+    (link,) = own_service._zygotes.values()
+    link.unanswered.update(range(-8, 0))  # so that all of them wait for each other
+    owners = [start(own_service, "finish") for _ in range(5)]
+    own_service._loop.post(lambda: own_service._answered(link, SpawnReplyEvent(-1, 0)))
+    held.set()
+    for owner in owners:
+        assert "too many references" in str(owner.wait_for_failure())
+        owner.wait_exited()
+    assert len(depths) == 1  # or hundreds would exhaust the stack
 
 
 def test_spawns_leave_no_descriptors(service):
