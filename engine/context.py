@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import UsageError
+from engine.interruption import CANCELLED, STALE_BELOW
 from engine.operator import Emission
 from engine.wording import suggestion
 
@@ -49,7 +50,7 @@ class NodeContext:
     @property
     def cancelled(self) -> bool:
         words = self._stage.words
-        return bool(words[1]) or words[0] > self._stage.generation
+        return bool(words[CANCELLED]) or words[STALE_BELOW] > self._stage.generation
 
     def to(
         self, port: str, payload: Payload | Packet, *, timestamp_ns: int | None = None

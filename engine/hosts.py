@@ -15,7 +15,7 @@ from engine.clock import REAL_CLOCK, clock_of
 from engine.errors import RemoteMediaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from engine.clock import Clock
     from engine.stage import Stage
@@ -47,6 +47,9 @@ class AsyncioHost:
         Args:
             on_finished: called once, when the stage is done.
         """
+        #: Called when an interrupt has been applied: with the stage, its generation, and what it
+        #: dropped, by edge or node.
+        self.on_interrupted: Callable[[Stage, int, Mapping[str, int]], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._on_finished = on_finished
         self._stage: Stage | None = None
@@ -102,6 +105,10 @@ class AsyncioHost:
             self._timer.cancel()
             self._timer = None
         self._on_finished(stage)
+
+    def interrupted(self, stage: Stage, generation: int, dropped: Mapping[str, int]) -> None:
+        if self.on_interrupted is not None:
+            self.on_interrupted(stage, generation, dropped)
 
     async def join(self) -> None:
         """Wait until every task the stage spawned has ended; cancels them first."""

@@ -210,6 +210,11 @@ class Packet:
         origin = self.origin if metadata is None else self.origin.with_metadata(metadata)
         return Packet(payload, self.source, self.port, self.index, origin)
 
+    def with_generation(self, generation: int) -> Packet:
+        """The same packet as one of another generation."""
+        origin = self.origin.with_generation(generation)
+        return Packet(self.payload, self.source, self.port, self.index, origin)
+
     def expect(self, kind: type[PayloadT]) -> PayloadT:
         """The payload, known to be of a kind: for operators that take nothing else.
 
@@ -260,6 +265,16 @@ class Group:
     def origin(self) -> Origin:
         """The origin all members share."""
         return next(iter(self.members.values())).origin
+
+    def with_generation(self, generation: int) -> Group:
+        """The same group as one of another generation."""
+        origin = self.origin.with_generation(generation)
+        return Group(
+            {
+                port: Packet(member.payload, member.source, member.port, member.index, origin)
+                for port, member in self.members.items()
+            }
+        )
 
     def __iter__(self) -> Iterator[Packet]:
         return iter(self.members.values())

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.context import COMPLETE
 from engine.errors import EdgeClosedError, RemoteMediaError
+from engine.interruption import ANNOUNCED, CANCELLED, STALE_BELOW, WORDS, Interrupt, is_stale
 from engine.observe.statistics import StageStatistics
 from engine.packet import Group
 from engine.stage_ends import Ticket
@@ -31,7 +32,7 @@ from engine.stage_timer import Timer
 from engine.stage_waiting import waiting_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, MutableSequence, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableSequence, Sequence
 
     from engine.adapters import OperatorAdapter
     from engine.packet import Item
@@ -83,6 +84,9 @@ class StageHost(Protocol):
     def finished(self, stage: Stage) -> None:
         """The stage is done: completed, failed (`stage.error`) or cancelled."""
 
+    def interrupted(self, stage: Stage, generation: int, dropped: Mapping[str, int]) -> None:
+        """An interrupt has been applied; `dropped` counts by edge or node what it dropped."""
+
 
 class Stage:
     """Runs the adapters of one stage.
@@ -92,7 +96,7 @@ class Stage:
     Attributes:
         ticket: the ticket of the turn that is being pushed.
         outbox: packets waiting in the exits.
-        words: [generation asked for, cancelled]; a list, or the words of a worker's control page.
+        words: see `engine.interruption`; a list, or the words of a worker's control page.
         generation: the generation whose interrupt has been applied.
         error: why it failed, or None.
         done: nothing will be taken or sent any more.
@@ -104,6 +108,7 @@ class Stage:
         "_entries",
         "_exits",
         "_flushes",
+        "_interrupts",
         "_leaves_open",
         "_next_entry",
         "_paused_ns",
@@ -139,7 +144,7 @@ class Stage:
         self.id = stage_id
         self.session_id = session_id
         self.host = host
-        self.words: MutableSequence[int] = [0, 0] if words is None else words
+        self.words: MutableSequence[int] = [0] * WORDS if words is None else words
         self.generation = 0
         self.ticket = Ticket()
         self.outbox = 0
@@ -157,6 +162,8 @@ class Stage:
         self._slow_turns = SLOW_TURNS_REMEMBERED
         self._spare = Ticket()
         self._flushes: deque[OperatorAdapter] = deque()
+        #: Interrupts it was told of and has not applied, by generation.
+        self._interrupts: deque[Interrupt] = deque()
         self._suspended: list[OperatorAdapter] = []
         self._posted: deque[tuple[OperatorAdapter, Any]] = deque()
         self._calling: tuple[OperatorAdapter, ...] = ()
@@ -277,7 +284,7 @@ class Stage:
             or self._posted
             or self._calling
             or self._timers
-            or self.words[0] != self.generation
+            or self.words[ANNOUNCED] != self.generation
         ):
             return False
         entry = self._taking[0]
@@ -293,8 +300,10 @@ class Stage:
         """Run one turn; False if there is none to run now."""
         if self.done:
             return False
-        if self.words[0] > self.generation:
-            self._apply_interrupt(self.words[0])
+        if self.words[ANNOUNCED] > self.generation:
+            if not self._interrupts:
+                return False  # the lane is about to tell its scope
+            self._apply_interrupt(self._interrupts.popleft())
             return True
         if self.outbox and not self._drain_exits():
             self._paused_since_ns = now_ns
@@ -389,11 +398,11 @@ class Stage:
         receiver = entry.receiver
         generation = item.origin.generation
         if generation != self.generation:
-            if generation > self.generation:
-                self._apply_interrupt(generation)
-            if generation < self.generation or self.done:
+            fitting = self._fit(entry, item)
+            if fitting is None:
                 receiver.release()
                 return
+            item = fitting
         ticket = self._spare
         ticket.receiver = receiver
         ticket.pending = 1
@@ -407,6 +416,15 @@ class Stage:
         else:
             self._spare = Ticket()
             ticket.settle_one()
+
+    def _fit(self, entry: Entry, item: Item) -> Item | None:
+        """An item of another generation as it goes on here: of this one; None: it is stale."""
+        if item.origin.generation > self.generation:  # nobody announced it: all that is here is old
+            self._apply_interrupt(Interrupt(item.origin.generation, self._node_ids))
+            return None if self.done else item
+        if is_stale(item.origin, entry.adapter.stale_below):
+            return None
+        return item.with_generation(self.generation)
 
     def _take_end(self, entry: Entry) -> bool:
         """End one input, once nothing of it is under way."""
@@ -529,7 +547,7 @@ class Stage:
         """Stop at once; what is queued is dropped. A second call does nothing."""
         if self.done:
             return
-        self.words[1] = 1
+        self.words[CANCELLED] = 1
         self._stop()
         edge_error = EdgeClosedError(f"stage {self.id!r} was cancelled", edge="", stage=self.id)
         for exit_ in self._exits:
@@ -551,22 +569,65 @@ class Stage:
             entry.receiver.close()
         self.flush()
 
-    def _apply_interrupt(self, generation: int) -> None:
-        """Drop and forget whatever is older than a generation; the end of stream stays."""
-        self.generation = generation
-        self.words[0] = max(self.words[0], generation)
+    def interrupt(self, interrupt: Interrupt) -> None:
+        """Be told of an interrupt; it is applied before anything else is taken.
+
+        Where all nodes are in its scope, outputs of what is under way go nowhere from now on. The
+        generations of the interrupts of a stage only grow.
+        """
+        if self.done or interrupt.generation <= self.generation:  # a packet has told it before
+            return
+        self._interrupts.append(interrupt)
+        words = self.words
+        words[ANNOUNCED] = max(words[ANNOUNCED], interrupt.generation)
+        if all(adapter.node_id in interrupt.nodes for adapter in self.adapters):
+            words[STALE_BELOW] = max(words[STALE_BELOW], interrupt.generation)
+        self.host.wake()
+
+    def interrupt_all(self, generation: int) -> None:
+        """Be told of an interrupt whose scope all its nodes are in."""
+        self.interrupt(Interrupt(generation, self._node_ids))
+
+    @property
+    def _node_ids(self) -> frozenset[str]:
+        return frozenset(adapter.node_id for adapter in self.adapters)
+
+    def _apply_interrupt(self, interrupt: Interrupt) -> None:
+        """Inside the scope drop and forget whatever is older; outside it go on, as something newer.
+
+        The end of stream stays, and so does what is uninterruptible.
+        """
+        self.generation = generation = interrupt.generation
+        self.words[ANNOUNCED] = max(self.words[ANNOUNCED], generation)
         self.ticket = Ticket()
+        dropped: Counter[str] = Counter()
+        covered = [adapter for adapter in self.adapters if adapter.node_id in interrupt.nodes]
+        if len(covered) == len(self.adapters):
+            self.words[STALE_BELOW] = max(self.words[STALE_BELOW], generation)
+        for adapter in self.adapters:
+            if adapter in covered:
+                adapter.stale_below = generation
+            else:
+                adapter.carry_on()
         for exit_ in self._exits:
-            exit_.purge(generation)
-        self._timers.clear()
-        self._posted.clear()
-        self._suspended.clear()
+            dropped[exit_.sender.edge_id] += exit_.purge(exit_.adapter.stale_below)
+        self._timers = [timer for timer in self._timers if timer.adapter not in covered]
+        heapq.heapify(self._timers)
+        posted, self._posted = self._posted, deque()
+        for adapter, output in posted:
+            if adapter in covered and output is not COMPLETE:
+                dropped[adapter.node_id] += 1
+            else:
+                self._posted.append((adapter, output))
         for entry in self._entries:
-            entry.receiver.discard_older(generation)
-        for adapter in reversed(self.adapters):  # from the sinks upward: reset may emit
-            adapter.interrupt()
+            if entry.adapter in covered:
+                dropped[entry.receiver.edge_id] += entry.receiver.discard_older(generation)
+        for adapter in reversed(covered):  # from the sinks upward: reset may emit
+            dropped[adapter.node_id] += adapter.interrupt()
             if self.done:
                 return
+        self._suspended = [adapter for adapter in self._suspended if adapter.is_suspended]
+        self.host.interrupted(self, generation, +dropped)
 
     def oldest_call_ns(self) -> int | None:
         """When the longest silent asynchronous call last gave a sign of life; None if none runs."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from engine.edges.overflow import discard_waiting
 from engine.errors import EdgeError, EdgeOverflowError, NodeError
+from engine.interruption import STALE_BELOW, is_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +90,8 @@ class Exit:
 
     def _send(self, packet: Packet) -> None:
         stage = self._stage
-        if packet.origin.generation < stage.words[0] or stage.done:
+        below = stage.words[STALE_BELOW]
+        if stage.done or (packet.origin.generation < below and is_stale(packet.origin, below)):
             self.dropped += 1
             return
         try:
@@ -136,17 +139,23 @@ class Exit:
         if self.completed and not queue:
             self.sender.finish()
 
-    def purge(self, generation: int) -> None:
-        """Drop what is queued and older than a generation."""
-        kept = deque(entry for entry in self.queue if entry[0].origin.generation >= generation)
+    def purge(self, generation: int) -> int:
+        """Drop what is queued and stale in a generation; how many that were."""
+        dropped = 0
+        waiting = discard_waiting(self.sender, generation)
+        kept: deque[tuple[Packet, Ticket]] = deque()
         for packet, ticket in self.queue:
-            if packet.origin.generation < generation:
-                self.dropped += 1
+            if is_stale(packet.origin, generation):
+                dropped += 1
                 self._stage.outbox -= 1
                 ticket.settle_one()
+            else:
+                kept.append((packet, ticket))
         self.queue = kept
+        self.dropped += dropped
         if self.completed and not kept:
             self.sender.finish()
+        return dropped + waiting
 
     def abandon(self) -> None:
         """Drop what is queued; its tickets settle, so that the credits return."""

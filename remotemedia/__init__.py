@@ -29,6 +29,7 @@ from engine.errors import (  # noqa: E402
     WorkerCrashedError,
 )
 from engine.executors.contract import Progress  # noqa: E402
+from engine.interruption import Settlement  # noqa: E402
 from engine.operator import (  # noqa: E402
     Context,
     Emission,
@@ -58,6 +59,7 @@ from engine.reactive.collect import collect  # noqa: E402
 from engine.reactive.function import rx  # noqa: E402
 from engine.registry import Registry  # noqa: E402
 from engine.session.blocking import BlockingSession  # noqa: E402
+from engine.session.interruptions import Interruption  # noqa: E402
 from engine.session.session import Session  # noqa: E402
 from engine.version import VERSION  # noqa: E402
 from remotemedia.pipeline import Pipeline, builtin_registry  # noqa: E402
@@ -87,6 +89,7 @@ __all__ = [
     "File",
     "Flow",
     "InitTimeoutError",
+    "Interruption",
     "Json",
     "ManifestError",
     "MediaError",
@@ -108,6 +111,7 @@ __all__ = [
     "ResourceLimitError",
     "Session",
     "Settings",
+    "Settlement",
     "Source",
     "SpawnError",
     "StartupError",

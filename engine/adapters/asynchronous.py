@@ -41,6 +41,14 @@ class AsyncAdapter(OperatorAdapter):
         if len(self.calls) >= self.concurrency:
             self._start(self.calls[self.concurrency - 1])
 
+    def interrupt(self) -> int:
+        """See `OperatorAdapter`; what waited behind calls that were cancelled begins."""
+        dropped = super().interrupt()
+        for call in list(self.calls)[: self.concurrency]:
+            if call.started is None and not call.done and not self._stage.done:
+                self._start(call)
+        return dropped
+
     def _start(self, call: Call) -> None:
         """Begin a call of process. What timers emit beside it descends from its packet."""
         alone = self.concurrency == 1 and self._open is None

@@ -13,12 +13,13 @@ from engine.adapters.calls import Call
 from engine.adapters.emission import Emitter
 from engine.context import COMPLETE, NodeContext
 from engine.errors import UsageError
+from engine.interruption import is_stale
 from engine.observe.statistics import NodeStatistics
 from engine.outlet import PortInlet
 from engine.packet import Members, Packet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from engine.operator import Operator
     from engine.outlet import Outlet
@@ -265,28 +266,47 @@ class OperatorAdapter(Emitter):
 
     # --- interruption -------------------------------------------------------------------------
 
-    def interrupt(self) -> None:
-        """Forget what is older than the stage's generation: iterators, calls, held state."""
-        self.abandon()
-        if self.origin is not None:
-            self.origin = self.origin.with_generation(self._stage.generation)
+    def interrupt(self) -> int:
+        """Forget what is stale: iterators, calls, held state; how many of the first two."""
+        dropped = self._abandon_stale()
+        self.carry_on()
         try:
             self.operator.reset(self.context)
         except BaseException as error:
             self._raised(error, "reset")
-            return
+            return dropped
         if self._flushing:
             self._complete_if_flushed()
         elif not any(self._port_sources.values()) and not self.completed:
             self._stage.request_flush(self)
+        return dropped
+
+    def carry_on(self) -> None:
+        """Go on as before; what comes out from now on is of the stage's generation."""
+        if self.origin is not None:
+            self.origin = self.origin.with_generation(self._stage.generation)
 
     def abandon(self) -> None:
         """Close iterators and cancel calls; their tickets settle, so that the credits return."""
         self._abandon_result()
-        calls, self.calls = self.calls, deque()
-        for call in calls:
+        self._abandon_calls(self.calls)
+
+    def _abandon_stale(self) -> int:
+        """Abandon what descends from stale packets; how many iterators and calls that were."""
+        stale = [call for call in self.calls if call.is_stale(self.stale_below)]
+        self._abandon_calls(stale)
+        origin = self.origin
+        if self._open is None or (origin is not None and not is_stale(origin, self.stale_below)):
+            return len(stale)
+        self._abandon_result()
+        return len(stale) + 1
+
+    def _abandon_calls(self, calls: Iterable[Call]) -> None:
+        abandoned = list(calls)
+        self.calls = deque(call for call in self.calls if call not in abandoned)
+        for call in abandoned:
             call.abandon()
-        if calls:
+        if abandoned:
             self._stage.calls_changed()
 
     def _suspend(self, iterator: Iterator[Any], *, pulled: bool) -> None:

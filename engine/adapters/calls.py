@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from engine.interruption import is_stale
+from engine.packet import Packet
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
 
-    from engine.packet import Packet
     from engine.stage import Gate, StageHost
     from engine.stage_ends import Ticket
 
@@ -69,6 +71,14 @@ class Call:
     def is_ready(self) -> bool:
         """Whether it has something to take."""
         return self.done or bool(self.items)
+
+    def is_stale(self, generation: int) -> bool:
+        """Whether what it was called with is stale in a generation; a flush gives what was held."""
+        packet = self.packet
+        if packet is None:
+            return True
+        first = packet if isinstance(packet, Packet) else next(iter(packet.values()))
+        return is_stale(first.origin, generation)
 
     def spawn(self, started: Any, host: StageHost, logger: logging.Logger) -> None:
         """Run it beside the stage.

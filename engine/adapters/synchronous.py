@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from engine.adapters.base import OperatorAdapter
+from engine.interruption import is_stale
 from engine.packet import Members, Packet
 from engine.payloads import PAYLOAD_TYPES
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from engine.operator import Operator
+    from engine.packet import Origin
     from engine.stage import Stage
     from engine.stage_ends import Ticket
 
@@ -121,9 +123,15 @@ class SyncAdapter(OperatorAdapter):
             return
         super()._tell_end(port)
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether an iterator waits to go on, or what waited behind one that was closed."""
+        return super().is_suspended or bool(self._backlog)
+
     def resume(self) -> None:
         """Go on with the suspended iterator, then with what waited behind it."""
-        super().resume()
+        if self._open is not None:
+            super().resume()
         while self._backlog and self._open is None:
             packet, ticket = self._backlog.popleft()
             self._stage.ticket = ticket
@@ -135,12 +143,47 @@ class SyncAdapter(OperatorAdapter):
                 self._take(packet)
             ticket.settle_one()
 
+    def carry_on(self) -> None:
+        """See `OperatorAdapter`; what waits behind an iterator goes on with it."""
+        super().carry_on()
+        generation = self._stage.generation
+        self._backlog = deque(
+            (_of_generation(item, generation), ticket) for item, ticket in self._backlog
+        )
+
+    def _abandon_stale(self) -> int:
+        dropped = super()._abandon_stale()
+        kept: deque[tuple[Packet | Mapping[str, Packet] | str, Ticket]] = deque()
+        for item, ticket in self._backlog:
+            if isinstance(item, str) or not is_stale(_origin_of(item), self.stale_below):
+                kept.append((item, ticket))
+            else:
+                ticket.settle_one()
+                dropped += 1
+        self._backlog = kept
+        return dropped
+
     def abandon(self) -> None:
         """See `OperatorAdapter`; what waits behind an iterator is forgotten with it."""
         super().abandon()
         backlog, self._backlog = self._backlog, deque()
         for _, ticket in backlog:
             ticket.settle_one()
+
+
+def _origin_of(item: Packet | Mapping[str, Packet]) -> Origin:
+    return (item if isinstance(item, Packet) else next(iter(item.values()))).origin
+
+
+def _of_generation(
+    item: Packet | Mapping[str, Packet] | str, generation: int
+) -> Packet | Mapping[str, Packet] | str:
+    """What waits, as something of a generation; the end of a port is of none."""
+    if isinstance(item, str):
+        return item
+    if isinstance(item, Packet):
+        return item.with_generation(generation)
+    return Members({port: member.with_generation(generation) for port, member in item.items()})
 
 
 def _nothing(packet: Any, ctx: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.edges.contract import EdgeStatistics
 from engine.edges.hop_times import HopRecorder
+from engine.interruption import is_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +150,7 @@ class LocalEdge:
                 self.on_credit()
 
     def discard_older(self, generation: int) -> int:
-        kept = deque(item for item in self._queue if item.origin.generation >= generation)
+        kept = deque(item for item in self._queue if not is_stale(item.origin, generation))
         dropped = len(self._queue) - len(kept)
         if dropped:
             self._queue = kept

@@ -21,6 +21,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args, runtime_checkable
 
 from engine.errors import EdgeError, EdgeOverflowError
+from engine.interruption import is_stale
 from engine.packet import FLAG_GAP, Group, Packet
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def with_policy(sender: EdgeSender, edge: EdgePlan, now_ns: Callable[[], int]) -
     if not may_drop(edge.overflow, edge.max_age_ms):
         return sender
     return OverflowSender(sender, edge.overflow, edge.capacity, edge.max_age_ms, now_ns)
+
+
+def discard_waiting(sender: EdgeSender, generation: int) -> int:
+    """Drop what an interrupt has made stale and waits before an edge; how many that were."""
+    return sender.discard_older(generation) if isinstance(sender, OverflowSender) else 0
 
 
 @runtime_checkable
@@ -166,6 +172,16 @@ class OverflowSender:
         self._pump()
         if not self._queue:
             self._inner.finish()
+
+    def discard_older(self, generation: int) -> int:
+        """Drop what waits and is stale in a generation; how many. It leaves no gap to be marked."""
+        kept = deque(entry for entry in self._queue if not is_stale(entry[0].origin, generation))
+        dropped = len(self._queue) - len(kept)
+        if dropped:
+            self._queue = kept
+            self._dropped += dropped
+            self._go_on()
+        return dropped
 
     def fail(self, error: EdgeError) -> None:
         self._finished = True

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from engine.edges.contract import EdgeStatistics
     from engine.edges.hop_times import HopTimes
     from engine.errors import RemoteMediaError
+    from engine.interruption import Interrupt
     from engine.observe.statistics import StageStatistics
     from engine.plan import StagePlan
 
@@ -45,6 +46,11 @@ class StageOwner(Protocol):
     def stage_failed(self, stage: RunningStage, error: RemoteMediaError) -> None:
         """The stage failed; may come after `stop`."""
 
+    def stage_interrupted(
+        self, stage: RunningStage, generation: int, dropped: Mapping[str, int]
+    ) -> None:
+        """The stage has applied an interrupt; `dropped` counts by edge or node what it dropped."""
+
 
 class RunningStage(Protocol):
     """One stage of a session in its place, or those of a group in their worker.
@@ -69,6 +75,9 @@ class RunningStage(Protocol):
 
     def open(self) -> None:
         """Begin to take packets; called once, after all stages of the session have started."""
+
+    def interrupt(self, interrupt: Interrupt) -> None:
+        """Make stale what is older in the scope; its owner is told when that is done."""
 
     def stop(self) -> None:
         """End at once, whatever it is doing, in any state; returns immediately; twice is once."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
     from engine.edges.hop_times import HopTimes
     from engine.executors.contract import StageOwner
+    from engine.interruption import Interrupt
     from engine.observe.statistics import StageStatistics
     from engine.plan import EdgePlan, StagePlan
 
@@ -56,6 +57,7 @@ class LocalStage:
         self._init_timeout_s = settings.init_timeout_s
         self._cleanup_grace_s = settings.cleanup_grace_s
         self._host = AsyncioHost(self._on_finished)
+        self._host.on_interrupted = self._on_interrupted
         #: Nodes whose initialize has not returned yet, each with its last progress.
         self._unready = {node.id: Progress(node.id, "starting", 0.0, "") for node in plan.nodes}
         self._cleaning: asyncio.Task[None] | None = None
@@ -84,6 +86,9 @@ class LocalStage:
 
     def open(self) -> None:
         self._host.start(self.stage)
+
+    def interrupt(self, interrupt: Interrupt) -> None:
+        self.stage.interrupt(interrupt)
 
     def stop(self) -> None:
         self.stage.cancel()
@@ -119,6 +124,9 @@ class LocalStage:
             self._owner.stage_failed(self, stage.error)
         else:
             self._owner.stage_finished(self)
+
+    def _on_interrupted(self, _: Stage, generation: int, dropped: Mapping[str, int]) -> None:
+        self._owner.stage_interrupted(self, generation, dropped)
 
     async def _clean_up(self) -> None:
         work = asyncio.create_task(self._join_and_clean_up())

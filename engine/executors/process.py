@@ -22,6 +22,7 @@ from engine.workers.notices import (
     FinishedNotice,
     ProgressNotice,
     ReadyNotice,
+    SettledNotice,
     WorkerNotice,
 )
 from engine.workers.service import WorkerHandle, WorkerService, WorkerSpec
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from engine.config import Settings
     from engine.errors import RemoteMediaError
     from engine.executors.contract import StageOwner
+    from engine.interruption import Interrupt
     from engine.plan import NodePlan, StagePlan
     from engine.session.wiring import Wiring
 
@@ -145,6 +147,12 @@ class ProcessStage:
         """A worker takes packets as soon as it is ready."""
         self._started = True
 
+    def interrupt(self, interrupt: Interrupt) -> None:
+        if self._worker is None or self._finished:
+            self._owner.stage_interrupted(self, interrupt.generation, {})
+        else:
+            self._worker.interrupt(interrupt)
+
     def stop(self) -> None:
         if self._worker is not None:
             self._worker.stop()
@@ -193,6 +201,8 @@ class ProcessStage:
                     self._ready.set_result(None)
             case FailedNotice():
                 self._fail(as_limit_error(notice.error, self._settings.max_session_memory_mb))
+            case SettledNotice():
+                self._owner.stage_interrupted(self, notice.generation, notice.dropped)
             case FinishedNotice():
                 self._finished = True
                 self._statistics |= _stage_statistics(notice.statistics)

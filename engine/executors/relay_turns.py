@@ -97,6 +97,11 @@ class Lineage:
         self.starts = dict(self.counts)
         self.seen = False
 
+    def carry_on(self, generation: int) -> None:
+        """An interrupt: what is given from now on belongs to its generation."""
+        if self.origin is not None:
+            self.origin = self.origin.with_generation(generation)
+
     def given(self, turn: RelayTurn) -> None:
         """The present worker has been given a packet."""
         self.edge_id, self.origin = turn.input.edge.id, turn.item.origin

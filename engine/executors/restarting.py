@@ -21,10 +21,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections import deque
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.edges.overflow import discard_waiting
 from engine.errors import (
     EdgeClosedError,
     EdgeError,
@@ -36,6 +37,7 @@ from engine.errors import (
 from engine.executors.contract import Progress
 from engine.executors.relay_turns import Lineage, RelayInput, RelayOutput, RelayTurn
 from engine.executors.relayed_worker import RelayedWorker
+from engine.interruption import is_stale
 from engine.observe.statistics import NodeStatistics, StageStatistics
 from engine.packet import Group, Packet
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
     from engine.edges.hop_times import HopTimes
     from engine.executors.contract import RunningStage, StageOwner
+    from engine.interruption import Interrupt
     from engine.plan import EdgePlan, StagePlan
 
 logger = logging.getLogger("remotemedia.session")
@@ -111,6 +114,10 @@ class RestartingStage:
         #: Workers in a row that ended no turn; the pause before the next one doubles with them.
         self._fruitless = 0
         self._dropped = 0
+        #: What every worker is told: the last interrupt that its node was in the scope of, and the
+        #: last one; and what the last one has dropped on this side, by edge.
+        self._interrupts: list[Interrupt] = []
+        self._dropped_here: Counter[str] = Counter()
         self._running = False
         self._scheduled = False
         self._ended = False
@@ -142,6 +149,33 @@ class RestartingStage:
         self._running = True
         self._worker.stage.open()
         self._wake()
+
+    def interrupt(self, interrupt: Interrupt) -> None:
+        covered = self._node_id in interrupt.nodes
+        still = [] if covered else [old for old in self._interrupts if self._node_id in old.nodes]
+        self._interrupts = [*still, interrupt]
+        self._dropped_here = self._discard_stale(interrupt.generation) if covered else Counter()
+        self._lineage.carry_on(interrupt.generation)
+        self._worker.stage.interrupt(interrupt)
+        if self._replacing is not None:  # one is dead, the other has taken nothing and may be long
+            self._owner.stage_interrupted(self, interrupt.generation, self._dropped_here)
+        self._wake()
+
+    def _discard_stale(self, generation: int) -> Counter[str]:
+        """Drop what is stale before the worker and behind it; how many, by edge."""
+        dropped: Counter[str] = Counter()
+        for each in self._inputs:
+            dropped[each.edge.id] += each.receiver.discard_older(generation)
+        for output in self._outputs:
+            receiver = self._worker.receivers[output.edge.id]
+            dropped[output.edge.id] += discard_waiting(output.sender, generation)
+            if output.waiting is not None and is_stale(output.waiting.origin, generation):
+                output.waiting = None
+                receiver.release()
+                dropped[output.edge.id] += 1
+            if not self._worker.closed:
+                dropped[output.edge.id] += receiver.discard_older(generation)
+        return dropped
 
     def stop(self) -> None:
         self._end()
@@ -188,6 +222,13 @@ class RestartingStage:
         if stage is self._worker.stage:
             self._worker.finished = True
             self._wake()
+
+    def stage_interrupted(
+        self, stage: RunningStage, generation: int, dropped: Mapping[str, int]
+    ) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        del stage
+        self._owner.stage_interrupted(self, generation, self._dropped_here + Counter(dropped))
 
     def stage_failed(self, stage: RunningStage, error: RemoteMediaError) -> None:
         """A worker that was ready has failed."""
@@ -243,6 +284,8 @@ class RestartingStage:
         await asyncio.sleep(pause_ms / 1e3)
         self._worker = self._hire_one()
         self._worker.spawn()
+        for interrupt in self._interrupts:
+            self._worker.stage.interrupt(interrupt)
         for output in self._outputs:
             output.skipped = output.emitted_in_turn
         self._lineage.begin_worker()

@@ -104,12 +104,17 @@ class RxAdapter(OperatorAdapter):
         super().complete()
         self._dispose()
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> int:
         """Subscribe anew: what the chain holds is forgotten, but not which inputs have ended."""
-        super().interrupt()
+        dropped = super().interrupt()
         if not self.completed and not self._stage.done:
-            self._dispose()
             self._subscribe()
+        return dropped
+
+    def _abandon_stale(self) -> int:
+        dropped = super()._abandon_stale()
+        self._dispose()
+        return dropped
 
     def abandon(self) -> None:
         super().abandon()

@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from concurrent.futures import CancelledError, Future, wait
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from engine.errors import UsageError
 from engine.packet import NO_METADATA
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.executors.contract import Progress
+    from engine.interruption import Settlement
     from engine.observe.statistics import SessionStatistics
     from engine.packet import Packet
     from engine.payloads import Payload
     from engine.session.inputs import Input
+    from engine.session.interruptions import Interruption
     from engine.session.session import Session
 
 #: A generator that blocks is waited for so long before it is left to itself.
@@ -181,6 +183,39 @@ class LoopThread:
         return False
 
 
+class BlockingInterruption:
+    """The acknowledgement of an interrupt, see `engine.session.interruptions.Interruption`.
+
+    Attributes:
+        generation: what is sent from now on belongs to it.
+        nodes: the scope.
+        reason: why, as its caller said.
+    """
+
+    def __init__(self, acknowledgement: Interruption, thread: LoopThread) -> None:
+        """Wait for it on the session's loop."""
+        self.generation = acknowledgement.generation
+        self.nodes = acknowledgement.nodes
+        self.reason = acknowledgement.reason
+        self._acknowledgement = acknowledgement
+        self._thread = thread
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is waited for."""
+        return self._acknowledgement.over
+
+    def settled(self) -> Settlement:
+        """Wait until every stage has dropped what is stale, or the deadline has come.
+
+        Returns:
+            What was dropped, where, and which stages had not answered.
+        """
+        if self.over:  # then the session may be closed as well
+            return self._acknowledgement.settlement
+        return self._thread.call(self._acknowledgement.settled)
+
+
 class BlockingSession:
     """A session whose methods wait instead of being awaited. Use it as a context manager.
 
@@ -250,6 +285,7 @@ class BlockingSession:
         port: str | None = None,
         timestamp_ns: int | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
+        uninterruptible: bool = False,
     ) -> int:
         """Send one packet, waiting for a credit; see `Session.send`."""
         return self._thread.call(
@@ -259,6 +295,7 @@ class BlockingSession:
             port=port,
             timestamp_ns=timestamp_ns,
             metadata=metadata,
+            uninterruptible=uninterruptible,
         )
 
     def send_group(
@@ -268,6 +305,7 @@ class BlockingSession:
         *,
         timestamp_ns: int | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
+        uninterruptible: bool = False,
     ) -> int:
         """Send packets that belong together; see `Session.send_group`."""
         return self._thread.call(
@@ -276,6 +314,7 @@ class BlockingSession:
             node,
             timestamp_ns=timestamp_ns,
             metadata=metadata,
+            uninterruptible=uninterruptible,
         )
 
     def end_input(self) -> None:
@@ -325,6 +364,30 @@ class BlockingSession:
                 self._thread.complete(_close, stream)
             if puller is not None:
                 puller.join()
+
+    def interrupt(
+        self,
+        scope: str | None = None,
+        *,
+        reason: str = "",
+        deadline_s: float = 1.0,
+        on_late: Literal["continue", "fail"] = "continue",
+    ) -> BlockingInterruption:
+        """Make stale what is under way; see `Session.interrupt`.
+
+        Any thread may: one that interrupts while another waits in `receive`, for instance.
+
+        Returns:
+            The acknowledgement; its `settled()` waits.
+        """
+        ack = self._thread.call(
+            self._session.interrupt,
+            scope,
+            reason=reason,
+            deadline_s=deadline_s,
+            on_late=on_late,
+        )
+        return BlockingInterruption(ack, self._thread)
 
     def cancel(self) -> None:
         """End at once: drop what is queued; see `Session.cancel`."""

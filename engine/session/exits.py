@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.interruption import is_stale
 from engine.packet import Packet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from engine.edges.contract import EdgeReceiver
     from engine.errors import EdgeError
@@ -17,18 +18,18 @@ class Exits:
     """All exits of a session.
 
     Attributes:
-        generation: outputs of an older one do not leave; raised by an interrupt.
         received: packets handed out.
         dropped: packets the gate kept back.
         cut: whether they were closed before everything had come out.
     """
 
     def __init__(self, receivers: Sequence[EdgeReceiver]) -> None:
-        self.generation = 0
         self.received = 0
         self.dropped = 0
         self.cut = False
         self._receivers = tuple(receivers)
+        #: Of each exit: outputs of an older generation do not leave, see `engine.interruption`.
+        self._stale_below = [0] * len(self._receivers)
         self._next = 0
 
     def try_receive(self) -> Packet | None:
@@ -40,18 +41,34 @@ class Exits:
         position = self._next
         for _ in receivers:
             receiver = receivers[position]
+            stale_below = self._stale_below[position]
             position += 1
             if position == len(receivers):
                 position = 0
             while (item := receiver.try_receive()) is not None:
                 receiver.release()
-                if item.origin.generation >= self.generation:
+                origin = item.origin
+                if origin.generation >= stale_below or not is_stale(origin, stale_below):
                     self._next = position
                     self.received += 1
                     assert type(item) is Packet
                     return item
                 self.dropped += 1
         return None
+
+    def interrupt(self, generation: int, positions: Iterable[int]) -> Mapping[str, int]:
+        """From now on nothing older leaves by these exits.
+
+        Returns:
+            Edge id → packets that had come there, and are dropped.
+        """
+        dropped = {}
+        for position in positions:
+            self._stale_below[position] = generation
+            receiver = self._receivers[position]
+            dropped[receiver.edge_id] = receiver.discard_older(generation)
+        self.dropped += sum(dropped.values())
+        return dropped
 
     @property
     def ended(self) -> bool:

@@ -16,9 +16,10 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
-from typing import TYPE_CHECKING, Never, Self, cast
+from typing import TYPE_CHECKING, Literal, Never, Self, cast
 
 from engine.clock import REAL_CLOCK, Clock, clock_of
+from engine.edges.overflow import discard_waiting
 from engine.errors import (
     EdgeClosedError,
     MediaError,
@@ -29,18 +30,21 @@ from engine.errors import (
     UsageError,
 )
 from engine.executors.local import LocalStage
+from engine.interruption import Interrupt, scope_of
 from engine.limits import LEDGER, admit
 from engine.observe.statistics import SessionStatistics
-from engine.packet import NO_METADATA, Item, Packet
+from engine.packet import FLAG_UNINTERRUPTIBLE, NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES
 from engine.session.exits import Exits
 from engine.session.ingress import Ingress
 from engine.session.inputs import Input, checked_inputs, is_group, own_metadata, split_input
+from engine.session.interruptions import Interruption, Interruptions
 from engine.session.progress import ProgressReports
 from engine.session.state import Phase, SessionState
 from engine.session.streaming import OutputStream
 from engine.session.unread import UnreadWatch
 from engine.session.wiring import SESSION, Wiring
+from engine.wording import nodes_named, suggestion
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -58,7 +62,6 @@ class Session:
     Attributes:
         id: the session's id.
         plan: what it runs.
-        generation: stamped on what is sent; outputs of an older one do not leave the session.
     """
 
     def __init__(self, plan: Plan, on_progress: Callable[[Progress], object] | None = None) -> None:
@@ -73,7 +76,9 @@ class Session:
         """
         self.id = uuid.uuid4().hex
         self.plan = plan
-        self.generation = 0
+        self._interruptions = Interruptions()
+        #: The node whose outputs each exit has, in the order of the exits.
+        self._exit_nodes: tuple[str, ...] = ()
         self._progress = ProgressReports()
         if on_progress is not None:
             self._progress.subscribe(on_progress)
@@ -210,6 +215,7 @@ class Session:
         port: str | None = None,
         timestamp_ns: int | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
+        uninterruptible: bool = False,
     ) -> int:
         """Send one packet, waiting for a credit.
 
@@ -220,6 +226,7 @@ class Session:
             timestamp_ns: media time; by default a port's audio is laid end to end, the rest has
                 the time since the session started.
             metadata: strings that travel with it.
+            uninterruptible: no interrupt drops it, nor what operators make of it.
 
         Returns:
             Its sequence.
@@ -233,6 +240,8 @@ class Session:
         """
         ingress = self._ingress_of(node)
         item = ingress.stamp(payload, port, timestamp_ns, self.generation, own_metadata(metadata))
+        if uninterruptible:
+            item.origin.flags |= FLAG_UNINTERRUPTIBLE
         return await self._send(ingress, item, laid=timestamp_ns is None)
 
     async def send_group(
@@ -242,6 +251,7 @@ class Session:
         *,
         timestamp_ns: int | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
+        uninterruptible: bool = False,
     ) -> int:
         """Send packets for several ports of one node that belong together; like `send` otherwise.
 
@@ -250,11 +260,73 @@ class Session:
             node: the ingress node.
             timestamp_ns: media time of all of them.
             metadata: strings that travel with each.
+            uninterruptible: no interrupt drops them, nor what operators make of them.
         """
         ingress = self._ingress_of(node)
         metadata = own_metadata(metadata)
         group = ingress.stamp_group(payloads, timestamp_ns, self.generation, metadata)
+        if uninterruptible:
+            group.origin.flags |= FLAG_UNINTERRUPTIBLE
         return await self._send(ingress, group, laid=timestamp_ns is None)
+
+    @property
+    def generation(self) -> int:
+        """How often it has been interrupted; stamped on what is sent."""
+        return self._interruptions.generation
+
+    async def interrupt(
+        self,
+        scope: str | None = None,
+        *,
+        reason: str = "",
+        deadline_s: float = 1.0,
+        on_late: Literal["continue", "fail"] = "continue",
+    ) -> Interruption:
+        """Make stale what is under way: once this returns, nothing of it leaves the session.
+
+        Everything sent or given before is dropped in the scope: on edges, in outboxes, timers,
+        calls and state (`Operator.reset`). Coroutines are cancelled, iterators closed; synchronous
+        code sees `ctx.cancelled`. What is sent from now on is not touched, nor is the end of the
+        stream, nor what was sent as uninterruptible.
+
+        Args:
+            scope: a node: it and all behind it; None: all nodes.
+            reason: why, for logs and for whoever asks.
+            deadline_s: how long stages may take to drop what is stale, in seconds.
+            on_late: what becomes of the session if one takes longer.
+
+        Returns:
+            The acknowledgement; `await ack.settled()` says what was dropped, where, and which
+            stages had not answered by the deadline.
+
+        Raises:
+            UsageError: there is no such node, or the session was not started.
+            RemoteMediaError: the session has failed.
+        """
+        if self._exits is None:
+            raise UsageError("start the session first: async with pipeline.session() as s")
+        self._raise_failure()
+        nodes = scope_of(self.plan, self._known_node(scope))
+        running = [stage for stage in self._stages if self._state.runs(stage.plan.id)]
+        ack = self._interruptions.begin(nodes, reason, [stage.plan.id for stage in running])
+        exits = [at for at, node in enumerate(self._exit_nodes) if node in nodes]
+        ack.add(self._exits.interrupt(ack.generation, exits))
+        for ingress in self._ingress.values():
+            if ingress.node in nodes:
+                waiting = discard_waiting(ingress.sender, ack.generation)
+                ack.add({ingress.sender.edge_id: waiting})
+        logger.info(
+            "session_interrupted",
+            extra={"session_id": self.id, "scope": scope or "", "reason": reason},
+        )
+        # From the sinks upward: who is given something newer has been told of the interrupt.
+        interrupt = Interrupt(ack.generation, nodes)
+        ranks = {stage.id: rank for rank, stage in enumerate(self.plan.stages)}
+        for stage in sorted(running, key=lambda each: ranks[each.plan.id], reverse=True):
+            stage.interrupt(interrupt)
+        self._notify()  # who waits for a credit sends something newer now
+        ack.expect_by(deadline_s, lambda late: self._stages_are_late(late, deadline_s, on_late))
+        return ack
 
     async def end_input(self) -> None:
         """Say that nothing more will be sent: operators are flushed, the rest comes out."""
@@ -379,13 +451,21 @@ class Session:
         """See `engine.executors.contract.StageOwner`."""
         self._progress.report(progress)
 
+    def stage_interrupted(
+        self, stage: RunningStage, generation: int, dropped: Mapping[str, int]
+    ) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        self._interruptions.stage_settled(stage.plan.id, generation, dropped)
+
     def stage_finished(self, stage: RunningStage) -> None:
         """See `engine.executors.contract.StageOwner`."""
         self._state.stage_finished(stage.plan.id)
+        self._interruptions.stage_gone(stage.plan.id)
         self._notify()
 
     def stage_failed(self, stage: RunningStage, error: RemoteMediaError) -> None:
         """See `engine.executors.contract.StageOwner`."""
+        self._interruptions.stage_gone(stage.plan.id)
         self._part_failed(stage.plan.id, error)
 
     # --- inside -----------------------------------------------------------------------------------
@@ -397,7 +477,9 @@ class Session:
         for plan in self.plan.stages:
             if plan.executor == "local":
                 self._stages.append(self._local_stage(plan, wiring))
-        receivers = [receiver for _, receiver in wiring.receivers_of(SESSION)]
+        leaving = wiring.receivers_of(SESSION)
+        self._exit_nodes = tuple(edge.source_node for edge, _ in leaving)
+        receivers = [receiver for _, receiver in leaving]
         for receiver in receivers:
             receiver.on_readable = self._notify
         self._exits = Exits(receivers)
@@ -453,6 +535,25 @@ class Session:
             self.plan.settings,
         )
 
+    def _known_node(self, node: str | None) -> str | None:
+        known = [each.id for stage in self.plan.stages for each in stage.nodes]
+        if node is not None and node not in known:
+            raise UsageError(f"there is no node {node!r}{suggestion(node, known, 'nodes')}")
+        return node
+
+    def _stages_are_late(self, late: tuple[str, ...], deadline_s: float, on_late: str) -> None:
+        if self._state.phase not in {Phase.RUNNING, Phase.DRAINING}:
+            return
+        text = f"{nodes_named(late)} had not answered an interrupt after {deadline_s:g} s"
+        logger.warning("interrupt_late: %s", text, extra={"session_id": self.id})
+        if on_late == "fail":
+            error = NodeError(
+                f"{text}; it computes without looking at ctx.cancelled, or is stopped",
+                node_id=late[0],
+                node_ids=list(late),
+            )
+            self._part_failed(late[0], error)
+
     def _ingress_of(self, node: str | None) -> Ingress:
         if node is None:
             if self._only_ingress is not None:
@@ -476,6 +577,7 @@ class Session:
             with self._unread.sender_waits():
                 while not self._send_nowait(ingress, item):
                     await self._wait_changed()
+                    item.origin.generation = self.generation  # it has not entered yet
                     if laid:
                         ingress.lay(item)
         if ingress.sender.closed:
@@ -608,6 +710,8 @@ class Session:
             self._exits.close()  # so that no producer waits for us to take the rest
 
     def _finish_close(self, _: asyncio.Task[None]) -> None:
+        for stage in self._stages:
+            self._interruptions.stage_gone(stage.plan.id)
         if self._wiring is not None:
             self._wiring.close()
         LEDGER.end(self.id)

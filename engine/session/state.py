@@ -82,6 +82,10 @@ class SessionState:
         self._unfinished.discard(stage_id)
         self._finish_if_all_have()
 
+    def runs(self, stage_id: str) -> bool:
+        """Whether a stage has not finished."""
+        return stage_id in self._unfinished
+
     def failed(self, error: RemoteMediaError, now_ns: int) -> bool:
         """A part failed. The first cause wins; what follows from a peer's end waits for its cause.
 

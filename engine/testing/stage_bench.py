@@ -23,6 +23,7 @@ from engine.errors import EdgeClosedError
 from engine.executors.lifecycle import cleanup_operators, initialize_operators
 from engine.graph import Link
 from engine.hosts import AsyncioHost
+from engine.interruption import ANNOUNCED
 from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT
 from engine.plan import EdgePlan, NodePlan, StagePlan
 from engine.registry import target_of
@@ -181,11 +182,10 @@ class StageBench:
 
     def interrupt(self) -> None:
         """Make stale what was fed so far; what is fed from now on belongs to a newer generation."""
-        generation = self.stage.words[0] + 1
-        self.stage.words[0] = generation
+        generation = self.stage.words[ANNOUNCED] + 1
+        self.stage.interrupt_all(generation)
         for feeder in self.feeders.values():
             feeder.generation = generation
-        self.host.wake()
 
     def sink(self, name: str | None = None) -> Sink:
         """The sink of an out edge; the name may be left out where there is only one."""

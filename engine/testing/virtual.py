@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.testing.waits import describe_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from engine.stage import Gate, Stage
 
@@ -128,6 +128,9 @@ class VirtualHost:
 
     def gate(self) -> Gate:
         raise self._no_loop()
+
+    def interrupted(self, stage: Stage, generation: int, dropped: Mapping[str, int]) -> None:
+        """Nobody asks here."""
 
     def finished(self, stage: Stage) -> None:
         self.finished_count += 1

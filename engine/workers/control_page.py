@@ -4,11 +4,12 @@ A memfd of 4 KiB, more where a stage has more than three in edges; sealed agains
 (truncated, it would kill its readers). Source: FR-008.
 
     word  bytes  written by  what
-    0     0      server      generation: results of an older one are unwanted
+    0     0      server      stale_below: results of an older generation are unwanted
     1     8      server      cancelled: 1 once nothing the worker does is wanted any more
     2     16     worker      turn_started_ns: monotonic clock, 0 between turns
     3     24     worker      turn_node: index of the node the turn is in
     4     32     worker      heartbeats: counts the lane's wake-ups
+    5     40     server      announced: the newest generation, see `engine.interruption`
     64    512    worker      hop times of in edge 0, see `engine.edges.hop_times`
     192   1536   worker      those of in edge 1, and so on
 
@@ -25,14 +26,13 @@ import os
 from typing import TYPE_CHECKING, Final, Self, cast
 
 from engine.edges.hop_times import BUCKETS
+from engine.interruption import ANNOUNCED, CANCELLED, STALE_BELOW
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
 
 PAGE_BYTES: Final = 4096
 
-_GENERATION: Final = 0
-_CANCELLED: Final = 1
 _TURN_STARTED: Final = 2
 _TURN_NODE: Final = 3
 _HEARTBEATS: Final = 4
@@ -78,26 +78,34 @@ class ControlPage:
 
     @property
     def words(self) -> MutableSequence[int]:
-        """The words themselves: 0 generation, 1 cancelled; what a stage reads between packets."""
+        """The words themselves: what a stage reads between packets, see `engine.interruption`."""
         return cast("MutableSequence[int]", self._words)
 
-    @property
-    def generation(self) -> int:
-        """The session's generation for this worker."""
-        return int(self._words[_GENERATION])
+    def announce(self, generation: int, *, everything: bool) -> None:
+        """Say that an interrupt is on its way.
 
-    @generation.setter
-    def generation(self, value: int) -> None:
-        self._words[_GENERATION] = value
+        Args:
+            generation: the session's, from now on.
+            everything: whether its scope is all that the worker runs.
+        """
+        words = self._words
+        words[ANNOUNCED] = max(generation, words[ANNOUNCED])
+        if everything:
+            words[STALE_BELOW] = max(generation, words[STALE_BELOW])
+
+    @property
+    def stale_below(self) -> int:
+        """Results of an older generation are unwanted."""
+        return int(self._words[STALE_BELOW])
 
     @property
     def cancelled(self) -> bool:
         """Whether nothing the worker does is wanted any more."""
-        return self._words[_CANCELLED] != 0
+        return self._words[CANCELLED] != 0
 
     @cancelled.setter
     def cancelled(self, value: bool) -> None:
-        self._words[_CANCELLED] = int(value)
+        self._words[CANCELLED] = int(value)
 
     def begin_turn(self, node_index: int, now_ns: int) -> None:
         """Say that a turn begins, in which node, at which monotonic time (> 0)."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from engine.workers.channel import Channel, packet_socketpair
 from engine.workers.control_page import ControlPage, create_page
-from engine.workers.messages import DESCRIPTORS_MAX, SPAWN_DESCRIPTORS
+from engine.workers.messages import DESCRIPTORS_MAX, SPAWN_DESCRIPTORS, InterruptCommand
 from engine.workers.pipes import WorkerOutput
 from engine.workers.supervisor import (
     KillRequestEvent,
@@ -25,6 +26,7 @@ from engine.workers.supervisor import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.interruption import Interrupt
     from engine.workers.notices import WorkerNotice
     from engine.workers.service import WorkerService
 
@@ -97,7 +99,7 @@ class WorkerRecord:
         page: the control page.
         output: what it prints.
         supervisor: its state machine.
-        interrupt: the newest generation that waits for room in the socket, or 0.
+        interrupts: those that wait for room in the socket.
         exited: set when it is gone and the owner was told.
     """
 
@@ -108,7 +110,7 @@ class WorkerRecord:
     page: ControlPage
     output: WorkerOutput
     supervisor: Supervisor
-    interrupt: int = 0
+    interrupts: deque[InterruptCommand] = field(default_factory=deque)
     exited: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
@@ -150,11 +152,13 @@ class WorkerHandle:
         """The words it shares with us; a copy of the last ones once it is gone."""
         return self._record.page
 
-    def interrupt(self, generation: int) -> None:
-        """Make everything older than a generation stale: by the shared word, then by the lane."""
-        page = self._record.page
-        page.generation = max(generation, page.generation)
-        self._service.post_interrupt(self._record, generation)
+    def interrupt(self, interrupt: Interrupt) -> None:
+        """Tell it of an interrupt: that there is one by the shared words, its scope by the lane."""
+        ours = self._record.spec.node_ids
+        node_ids = tuple(node_id for node_id in ours if node_id in interrupt.nodes)
+        self._record.page.announce(interrupt.generation, everything=node_ids == ours)
+        command = InterruptCommand(interrupt.generation, node_ids)
+        self._service.post_interrupt(self._record, command)
 
     def stop(self) -> None:
         """Begin to end it: ask, SIGTERM, SIGKILL, within its cleanup grace. Idempotent."""

@@ -16,6 +16,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.interruption import Interrupt
 from engine.workers.messages import (
     MESSAGE_BYTES_MAX,
     FailedEvent,
@@ -27,6 +28,7 @@ from engine.workers.messages import (
     PongEvent,
     ProgressEvent,
     ReadyEvent,
+    SettledEvent,
     ShutdownCommand,
     decode,
     encode,
@@ -60,9 +62,10 @@ class Lane:
         self._control = control
         self._lock = threading.Lock()
         self._on_shutdown: Callable[[], object] | None = None
-        self._on_interrupt: Callable[[int], object] | None = None
+        self._on_interrupt: Callable[[Interrupt], object] | None = None
         self._shutdown_asked = False
-        self._interrupted = 0
+        #: Interrupts that came before anybody wanted to know.
+        self._early: list[Interrupt] = []
         self._ready = False
         self._ended = False
 
@@ -84,17 +87,17 @@ class Lane:
         if asked:
             callback()
 
-    def on_interrupt(self, callback: Callable[[int], object]) -> None:
-        """Set what is called with each new generation; at once if there was one already.
+    def on_interrupt(self, callback: Callable[[Interrupt], object]) -> None:
+        """Set what is called with each interrupt; at once with those that came already.
 
         Args:
             callback: called on the lane's thread (or here); must only schedule.
         """
         with self._lock:
             self._on_interrupt = callback
-            generation = self._interrupted
-        if generation:
-            callback(generation)
+            early, self._early = self._early, []
+        for interrupt in early:
+            callback(interrupt)
 
     @property
     def shutdown_asked(self) -> bool:
@@ -117,6 +120,10 @@ class Lane:
         """Say that every node's initialize has returned."""
         self._ready = True
         self._send(ReadyEvent())
+
+    def settled(self, generation: int, dropped: dict[str, int]) -> None:
+        """Say that an interrupt has been applied, and how much was dropped, by edge or node."""
+        self._send(SettledEvent(generation, dropped))
 
     def failed(self, error: dict[str, Any]) -> None:
         """Report the error that ends the worker; its texts are cut to what a message holds.
@@ -176,20 +183,19 @@ class Lane:
             case PingCommand():
                 self._send(PongEvent(message.token, self.page.turn_started_ns))
             case InterruptCommand():
-                self._interrupt(message.generation)
+                self._interrupt(Interrupt(message.generation, frozenset(message.node_ids)))
             case ShutdownCommand():
                 self._shutdown()
             case _:
                 raise ValueError(f"{message.type!r} is no message for a worker")
 
-    def _interrupt(self, generation: int) -> None:
+    def _interrupt(self, interrupt: Interrupt) -> None:
         with self._lock:
-            if generation <= self._interrupted:
-                return
-            self._interrupted = generation
             callback = self._on_interrupt
-        if callback is not None:
-            callback(generation)
+            if callback is None:
+                self._early.append(interrupt)
+                return
+        callback(interrupt)
 
     def _shutdown(self) -> None:
         with self._lock:

@@ -106,10 +106,11 @@ class PingCommand:
 
 @dataclass(frozen=True, slots=True)
 class InterruptCommand:
-    """Make everything older than a generation stale."""
+    """Make what is older than a generation stale at these of the worker's nodes, maybe at none."""
 
     type: ClassVar[str] = "interrupt"
     generation: int
+    node_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,15 @@ class ReadyEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class SettledEvent:
+    """An interrupt has been applied; `dropped` counts by edge or node what it dropped."""
+
+    type: ClassVar[str] = "settled"
+    generation: int
+    dropped: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class FailedEvent:
     """The worker met an error and will leave; `error` is `RemoteMediaError.to_dict()`."""
 
@@ -182,6 +192,7 @@ Message: TypeAlias = (
     | HeartbeatEvent
     | ProgressEvent
     | ReadyEvent
+    | SettledEvent
     | FailedEvent
     | FinishedEvent
 )

@@ -2,7 +2,7 @@
 
 Pure: no I/O, no clock. Source: FR-009, FR-010.
 
-    Progress* ─▶ Ready ─▶ Finished ─▶ Exited        Failed comes at most once, from anywhere
+    Progress* ─▶ Ready ─▶ Settled* ─▶ Finished ─▶ Exited    Failed comes at most once, from anywhere
          └─────────┴────────┴─▶ Failed ─▶ Exited    before Exited, which is always the last.
 """
 
@@ -31,6 +31,14 @@ class ReadyNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class SettledNotice:
+    """The worker has applied an interrupt; `dropped` counts by edge or node what it dropped."""
+
+    generation: int
+    dropped: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class FailedNotice:
     """The worker failed; it is being ended."""
 
@@ -53,5 +61,5 @@ class ExitedNotice:
 
 
 WorkerNotice: TypeAlias = (
-    ProgressNotice | ReadyNotice | FailedNotice | FinishedNotice | ExitedNotice
+    ProgressNotice | ReadyNotice | SettledNotice | FailedNotice | FinishedNotice | ExitedNotice
 )

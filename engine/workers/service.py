@@ -43,6 +43,7 @@ from engine.workers.messages import (
     PongEvent,
     ProgressEvent,
     ReadyEvent,
+    SettledEvent,
     ShutdownCommand,
     SignalCommand,
     SpawnCommand,
@@ -94,6 +95,8 @@ _ZYGOTE_END_S: Final = 3.0
 #: Spawns a zygote is asked for at a time. Descriptors under way in sockets are counted against
 #: `ulimit -n`, and a zygote that is still starting takes none out.
 _UNANSWERED_MAX: Final = 8
+#: Interrupts that may wait for a worker which reads nothing; the last two become one beyond them.
+_INTERRUPTS_WAITING_MAX: Final = 256
 #: How long one that closed its socket gets to exit, so that its exit code is known.
 _ZYGOTE_EXIT_S: Final = 0.5
 #: Between two looks at the memory of sessions that have a limit of it.
@@ -219,9 +222,9 @@ class WorkerService:
         """Feed an event to a worker's state machine, from any thread."""
         self._loop.post(lambda: self._feed(record, event))
 
-    def post_interrupt(self, record: WorkerRecord, generation: int) -> None:
+    def post_interrupt(self, record: WorkerRecord, interrupt: InterruptCommand) -> None:
         """Send an interrupt to a worker, from any thread."""
-        self._loop.post(lambda: self._interrupt(record, generation))
+        self._loop.post(lambda: self._interrupt(record, interrupt))
 
     def ask_session(self, session_id: str) -> None:
         """Have a session's workers show that they live, now that an edge was lost; any thread."""
@@ -460,7 +463,7 @@ class WorkerService:
         except ValueError as error:
             return DamagedEvent(str(error))
         match message:
-            case PongEvent() | HeartbeatEvent() | ProgressEvent() | ReadyEvent():
+            case PongEvent() | HeartbeatEvent() | ProgressEvent() | ReadyEvent() | SettledEvent():
                 return message
             case FailedEvent() | FinishedEvent():
                 return message
@@ -550,19 +553,22 @@ class WorkerService:
     def _flush_worker(self, record: WorkerRecord) -> None:
         with contextlib.suppress(OSError):
             record.channel.flush()
-        generation, record.interrupt = record.interrupt, 0
-        if generation:
-            self._interrupt(record, generation)
+        waiting = record.interrupts
+        while waiting and not record.channel.wants_write:
+            self._send_worker(record, encode(waiting.popleft()))
         self._watch_worker(record)
 
-    def _interrupt(self, record: WorkerRecord, generation: int) -> None:
+    def _interrupt(self, record: WorkerRecord, interrupt: InterruptCommand) -> None:
         if record.supervisor.exited:
             return
-        if record.channel.wants_write:
-            # Only the newest matters, and a frozen worker must not fill our memory.
-            record.interrupt = max(record.interrupt, generation)
-        else:
-            self._send_worker(record, encode(InterruptCommand(generation)))
+        waiting = record.interrupts
+        if not (waiting or record.channel.wants_write):
+            self._send_worker(record, encode(interrupt))
+            return
+        if len(waiting) == _INTERRUPTS_WAITING_MAX:  # a frozen worker must not fill our memory
+            node_ids = dict.fromkeys(waiting.pop().node_ids + interrupt.node_ids)
+            interrupt = InterruptCommand(interrupt.generation, tuple(node_ids))
+        waiting.append(interrupt)
 
     def _signal(self, record: WorkerRecord, command: SendSignalCommand) -> None:
         pid = record.supervisor.pid

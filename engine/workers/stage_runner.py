@@ -21,14 +21,16 @@ from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, Shared
 from engine.errors import RemoteMediaError
 from engine.executors.lifecycle import cleanup_operators, initialize_operators
 from engine.hosts import AsyncioHost
+from engine.interruption import Settlement
 from engine.stage import Stage
 from engine.workers.stage_spec import StageSpec
 from engine.workers.turn_watch import TurnWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from engine.edges.contract import EdgeReceiver, EdgeSender
+    from engine.interruption import Interrupt
     from engine.plan import EdgePlan, StagePlan
     from engine.workers.control_page import ControlPage
     from engine.workers.lane import Lane
@@ -85,6 +87,9 @@ class _Stages:
     def __init__(self, spec: StageSpec, fds: Sequence[int], lane: Lane) -> None:
         self.error: RemoteMediaError | None = None
         self._finished = asyncio.Event()
+        self._lane = lane
+        #: Generation → what its interrupt has dropped so far.
+        self._unsettled: dict[int, Settlement] = {}
         self._watch = TurnWatch(lane.page, spec.stages)
         self._hosted = [self._host(plan, spec, lane) for plan in spec.stages]
         self._unfinished = len(self._hosted)
@@ -110,6 +115,7 @@ class _Stages:
 
     def _host(self, plan: StagePlan, spec: StageSpec, lane: Lane) -> tuple[WorkerHost, Stage]:
         host = WorkerHost(self._stage_finished, self._watch)
+        host.on_interrupted = self._stage_interrupted
         return host, Stage(plan.id, spec.session_id, host, lane.page.words)
 
     async def work(self, lane: Lane) -> None:
@@ -122,11 +128,27 @@ class _Stages:
         if self.error is None:
             for _, sender in self._senders:
                 await sender.wait_drained()
+                sender.flush()  # its counts are published, as they are now
 
-    def wake(self) -> None:
-        """Let every stage look at the generation asked for; any thread."""
-        for host, _ in self._hosted:
-            host.wake_threadsafe()
+    def interrupt(self, interrupt: Interrupt) -> None:
+        """Tell every stage of an interrupt; the lane says when all have applied it."""
+        self._settlement_of(interrupt.generation)
+        for _, stage in reversed(self._hosted):
+            stage.interrupt(interrupt)
+        self._report_settled()
+
+    def _stage_interrupted(self, _: Stage, generation: int, dropped: Mapping[str, int]) -> None:
+        self._settlement_of(generation).add(dropped)
+        self._report_settled()
+
+    def _settlement_of(self, generation: int) -> Settlement:
+        return self._unsettled.setdefault(generation, Settlement(generation))
+
+    def _report_settled(self) -> None:
+        """Report the interrupts that every stage which is not done has applied."""
+        applied = [stage.generation for _, stage in self._hosted if not stage.done]
+        for generation in [each for each in self._unsettled if each <= min(applied, default=each)]:
+            self._lane.settled(generation, self._unsettled.pop(generation).dropped)
 
     def cancel(self) -> None:
         """Stop at once."""
@@ -172,8 +194,12 @@ def _watch_lane(lane: Lane, stages: _Stages, work: asyncio.Future[None]) -> None
         with contextlib.suppress(RuntimeError):  # the loop is closed: all this has ended by itself
             loop.call_soon_threadsafe(stop)
 
+    def interrupt_soon(interrupt: Interrupt) -> None:
+        with contextlib.suppress(RuntimeError):  # the same
+            loop.call_soon_threadsafe(stages.interrupt, interrupt)
+
     lane.on_shutdown(stop_soon)
-    lane.on_interrupt(lambda _: stages.wake())
+    lane.on_interrupt(interrupt_soon)
 
 
 def _open_receivers(

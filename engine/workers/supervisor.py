@@ -44,6 +44,7 @@ from engine.workers.messages import (
     PongEvent,
     ProgressEvent,
     ReadyEvent,
+    SettledEvent,
     SpawnReplyEvent,
 )
 from engine.workers.notices import (
@@ -52,6 +53,7 @@ from engine.workers.notices import (
     FinishedNotice,
     ProgressNotice,
     ReadyNotice,
+    SettledNotice,
     WorkerNotice,
 )
 
@@ -175,6 +177,7 @@ class TickEvent:
 Event: TypeAlias = (
     SpawnReplyEvent
     | ProgressEvent
+    | SettledEvent
     | HeartbeatEvent
     | ReadyEvent
     | PongEvent
@@ -323,6 +326,7 @@ class Supervisor:
     def _message(
         self,
         event: ProgressEvent
+        | SettledEvent
         | HeartbeatEvent
         | ReadyEvent
         | PongEvent
@@ -336,6 +340,8 @@ class Supervisor:
                 self._pong(event, now_ns)
             case ProgressEvent():
                 self._progressed(event)
+            case SettledEvent():
+                self._notify(SettledNotice(event.generation, event.dropped))
             case ReadyEvent():
                 self._ready(now_ns)
             case FailedEvent():

@@ -799,8 +799,7 @@ def test_an_error_beside_a_suspended_iterator_returns_each_credit_once(sibling):
 
 
 def interrupt(bench, generation=1):
-    bench.stage.words[0] = generation
-    bench.host.wake()
+    bench.stage.interrupt_all(generation)
 
 
 def test_an_interrupt_purges_the_outbox_and_the_inputs():
@@ -880,7 +879,7 @@ def test_an_interrupt_closes_suspended_iterators_at_every_depth(kind):
 def test_a_result_of_a_turn_that_was_interrupted_dies_at_the_exit():
     def process(packet, ctx):
         assert not ctx.cancelled
-        bench.stage.words[0] = 1  # as another thread does, during the call
+        bench.stage.interrupt_all(1)
         assert ctx.cancelled
         return packet
 

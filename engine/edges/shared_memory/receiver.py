@@ -36,7 +36,7 @@ from engine.edges.descriptor import (
 from engine.edges.doorbell import Doorbell
 from engine.edges.hop_times import HopRecorder
 from engine.errors import EdgeError, PeerDiedError
-from engine.packet import Group, Origin, Packet, Source
+from engine.packet import FLAG_UNINTERRUPTIBLE, Group, Origin, Packet, Source
 from engine.payloads import payload_bytes
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class SharedMemoryReceiver:
         self._error: EdgeError | None = None
         self._counts = EdgeStatistics()
         self._hops = HopRecorder()
+        self._loop = asyncio.get_running_loop()
         self._doorbell = Doorbell(sock, self._on_message, self._on_hang_up)
 
     def count_hops_in(self, words: MutableSequence[int]) -> None:
@@ -160,10 +161,12 @@ class SharedMemoryReceiver:
         credits_.release(count)
 
     def discard_older(self, generation: int) -> int:
+        self._poll_quietly()
         kept: deque[DescribedItem] = deque()
         dropped = 0
         for described in self._queue:
-            if described.members[0][0].generation >= generation:
+            first = described.members[0][0]
+            if first.generation >= generation or first.flags & FLAG_UNINTERRUPTIBLE:
                 kept.append(described)
                 continue
             dropped += 1
@@ -201,6 +204,13 @@ class SharedMemoryReceiver:
     def poll(self) -> None:
         """Take all that has arrived by now."""
         self._doorbell.poll()
+
+    def _poll_quietly(self) -> None:
+        """The same within a turn, which on_readable must not be called from."""
+        on_readable, self.on_readable = self.on_readable, None
+        self.poll()
+        self.on_readable = on_readable
+        self._loop.call_soon(self._notify)
 
     def dispose(self) -> None:
         """Close the doorbell; without `close` before, the producer sees the consumer die.
@@ -342,7 +352,7 @@ class SharedMemoryReceiver:
             if self._queue:
                 # A turn that takes from the queue is scheduled, and returns more than is here now;
                 # if the stage waits for credits itself, what is here must go all the same.
-                asyncio.get_running_loop().call_soon(self.flush)
+                self._loop.call_soon(self.flush)
             else:
                 self.flush()
             return

@@ -149,7 +149,7 @@ async def test_an_interrupt_cancels_the_calls_and_the_stream_goes_on(kind, after
         bench.stage.run()
     else:
         await asyncio.sleep(after)
-    bench.stage.words[0] = 1
+    bench.stage.interrupt_all(1)
     bench.host.wake()
     await bench.joined()
     assert bench.values == []
@@ -233,7 +233,7 @@ async def test_an_interrupt_during_an_asynchronous_flush_completes_the_node(when
         bench.stage.run()
     else:
         await asyncio.sleep(when)
-    bench.stage.words[0] = 1
+    bench.stage.interrupt_all(1)
     bench.host.wake()
     await bench.joined()
     assert bench.values == []

@@ -203,7 +203,7 @@ class PairMachine(RuleBasedStateMachine):
         self.generation += 1
         reached = self.pair.receiver.statistics().queued
         dropped = self.traffic.discard_older(self.generation)
-        assert dropped == reached
+        assert dropped >= reached  # what has arrived and was not taken in yet goes, too
         for _ in range(dropped):
             assert self.pending.pop(next(iter(self.pending))) < self.generation
 

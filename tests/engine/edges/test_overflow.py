@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.edges.local import LocalEdge
-from engine.edges.overflow import OverflowSender, window_of
+from engine.edges.overflow import OverflowSender, discard_waiting, window_of
 from engine.errors import EdgeClosedError, EdgeError, EdgeOverflowError
-from engine.packet import FLAG_GAP, Group, Origin, Packet, Source
+from engine.packet import FLAG_GAP, FLAG_UNINTERRUPTIBLE, Group, Origin, Packet, Source
 from engine.payloads import Text
 from engine.testing.edges import LocalPair, SharedMemoryPair, breaches_of_edge
 from engine.testing.edges.contract import CHECKS
@@ -279,3 +279,51 @@ def test_it_keeps_all_other_rules_of_an_edge(kind):
     rules = {check.name for check in CHECKS} - NOT_WITH_A_QUEUE
     assert len(rules) > 15
     assert breaches_of_edge(make, rules) == {}
+
+
+# ----------------------------------------------------------------------------------- interrupts
+
+
+def of_generation(number, generation, flags=0):
+    origin = Origin("session", number, 0, 0, generation, flags)
+    return Packet(Text(str(number)), SOURCE, "in", 0, origin)
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "latest", "error"])
+def test_what_an_interrupt_makes_stale_leaves_its_place_to_what_is_newer(overflow):
+    bench = Bench(overflow, capacity=5)
+    for number in range(4):
+        bench.sender.try_send(of_generation(number, 0))
+    assert bench.sender.try_send(of_generation(4, 0, FLAG_UNINTERRUPTIBLE))
+    waiting = bench.sender.statistics().queued - 2
+    assert discard_waiting(bench.sender, 1) == waiting - 1
+    for number in (10, 11):
+        assert bench.sender.try_send(of_generation(number, 1))
+    assert bench.take() == "0 1 4 10 11"
+    counts = bench.sender.statistics()
+    assert (counts.sent, counts.dropped, counts.queued) == (7, waiting - 1, 0)
+
+
+def test_an_edge_that_was_full_of_what_is_stale_has_credit_again():
+    bench = Bench("block", capacity=3, max_age_ms=1000)
+    for number in range(3):
+        assert bench.sender.try_send(of_generation(number, 0))
+    heard = []
+    bench.sender.on_credit = lambda: heard.append(True)
+    assert not bench.sender.try_send(of_generation(3, 0))
+    assert discard_waiting(bench.sender, 1) == 1
+    assert heard == [True]
+
+
+def test_the_end_comes_behind_what_was_discarded():
+    bench = Bench("drop_oldest", capacity=4)
+    for number in range(4):
+        bench.sender.try_send(of_generation(number, 0))
+    bench.sender.finish()
+    discard_waiting(bench.sender, 1)
+    assert bench.take() == "0 1"
+    assert bench.edge.ended
+
+
+def test_an_edge_that_only_blocks_has_nothing_waiting_before_it():
+    assert discard_waiting(LocalEdge("a→b", 4), 1) == 0

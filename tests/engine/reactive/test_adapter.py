@@ -798,7 +798,7 @@ def test_a_chain_that_cannot_be_built_is_its_nodes_error():
 
 
 def interrupt(bench):
-    bench.stage.words[0] += 1
+    bench.stage.interrupt_all(bench.stage.generation + 1)
     bench.host.wake()
     bench.run()
 

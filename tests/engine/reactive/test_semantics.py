@@ -140,7 +140,7 @@ class Run:
         self.log.clear()
         self.bench.sink().packets.clear()
         self._generation += 1
-        self.bench.stage.words[0] = self._generation
+        self.bench.stage.interrupt_all(self._generation)
         self.bench.host.wake()
         self.bench.run()
 

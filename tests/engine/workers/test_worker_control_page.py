@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from engine.interruption import ANNOUNCED, CANCELLED, STALE_BELOW
 from engine.workers.control_page import PAGE_BYTES, ControlPage, create_page
 from tests.engine.workers.worker_helpers import open_descriptors
 
@@ -18,11 +19,11 @@ def page_fd():
 
 def test_both_sides_see_the_same_words(page_fd):
     server, worker = ControlPage.of_fd(page_fd), ControlPage.of_fd(page_fd)
-    assert (worker.generation, worker.cancelled, server.turn_started_ns) == (0, False, 0)
-    server.generation = 2**63
+    assert (worker.stale_below, worker.cancelled, server.turn_started_ns) == (0, False, 0)
+    server.announce(2**63, everything=True)
     server.cancelled = True
-    assert (worker.generation, worker.cancelled) == (2**63, True)
-    assert list(worker.words[:2]) == [2**63, 1]
+    assert (worker.stale_below, worker.cancelled) == (2**63, True)
+    assert [worker.words[at] for at in (STALE_BELOW, CANCELLED, ANNOUNCED)] == [2**63, 1, 2**63]
     worker.begin_turn(3, 17)
     assert (server.turn_node, server.turn_started_ns) == (3, 17)
     worker.end_turn()
@@ -30,6 +31,15 @@ def test_both_sides_see_the_same_words(page_fd):
     worker.beat()
     worker.beat()
     assert server.heartbeats == 2
+
+
+def test_an_announcement_makes_stale_what_its_scope_is_all_of(page_fd):
+    server, worker = ControlPage.of_fd(page_fd), ControlPage.of_fd(page_fd)
+    server.announce(3, everything=False)
+    assert (worker.words[ANNOUNCED], worker.stale_below) == (3, 0)
+    server.announce(4, everything=True)
+    server.announce(2, everything=True)
+    assert (worker.words[ANNOUNCED], worker.stale_below) == (4, 4)
 
 
 def test_it_cannot_be_resized(page_fd):
@@ -47,8 +57,8 @@ def test_a_detached_page_is_a_copy_and_holds_no_descriptor(page_fd):
     server.detach()
     assert server.turn_started_ns == 99
     worker.end_turn()
-    server.generation = 5
+    server.announce(5, everything=True)
     assert server.turn_started_ns == 99
-    assert worker.generation == 0
+    assert worker.stale_below == 0
     worker.detach()
     assert len(open_descriptors()) == before

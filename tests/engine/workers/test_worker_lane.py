@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from engine.interruption import Interrupt
 from engine.workers.control_page import ControlPage
 from engine.workers.lane import Lane
 from engine.workers.messages import (
@@ -17,6 +18,7 @@ from engine.workers.messages import (
     PongEvent,
     ProgressEvent,
     ReadyEvent,
+    SettledEvent,
     ShutdownCommand,
     SpawnReplyEvent,
     decode,
@@ -137,25 +139,28 @@ def test_shutdown_calls_back_once(ends):
 
 def test_what_came_before_the_callback_is_remembered(ends):
     server, lane, _ = ends
-    server.say(InterruptCommand(4))
+    server.say(InterruptCommand(4, ("a",)))
+    server.say(InterruptCommand(5))
     server.say(ShutdownCommand())
     server.say(PingCommand(1))
-    server.hear()
+    assert server.hear() == PongEvent(1)
     seen = []
     lane.on_interrupt(seen.append)
     lane.on_shutdown(lambda: seen.append("shutdown"))
-    assert seen == [4, "shutdown"]
+    assert seen == [Interrupt(4, frozenset({"a"})), Interrupt(5, frozenset()), "shutdown"]
 
 
-def test_generations_only_rise(ends):
+def test_every_interrupt_is_handed_on(ends):
     server, lane, _ = ends
     seen = []
     lane.on_interrupt(seen.append)
-    for generation in (1, 3, 2, 3, 4):
-        server.say(InterruptCommand(generation))
+    for generation in (1, 2, 5):
+        server.say(InterruptCommand(generation, ("a", "b")))
     server.say(PingCommand(1))
-    server.hear()
-    assert seen == [1, 3, 4]
+    assert server.hear() == PongEvent(1)
+    assert seen == [Interrupt(each, frozenset({"a", "b"})) for each in (1, 2, 5)]
+    lane.settled(5, {"a→b": 3})
+    assert server.hear() == SettledEvent(5, {"a→b": 3})
 
 
 def test_it_outlives_callbacks_that_raise_and_strange_messages(ends, capsys):

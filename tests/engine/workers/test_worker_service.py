@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import SpawnError, UsageError
+from engine.interruption import Interrupt
 from engine.workers.messages import SpawnReplyEvent
 from engine.workers.notices import ExitedNotice, FinishedNotice, ProgressNotice, ReadyNotice
 from engine.workers.service import WorkerService
@@ -133,7 +134,7 @@ def test_stop_asks_first(spawn):
     assert owner.wait_exited() == ["Ready", "Finished", "Exited"]
     assert owner.worker.control_page.cancelled  # a copy outlives the worker
     owner.worker.stop()
-    owner.worker.interrupt(3)
+    owner.worker.interrupt(Interrupt(3, frozenset({"a"})))
 
 
 def test_stop_before_anything_has_happened(spawn):
@@ -153,12 +154,12 @@ def test_kill_needs_no_cooperation(spawn):
 def test_an_interrupt_reaches_busy_code_and_the_lane(spawn):
     owner = spawn("watch_generation")
     owner.wait_for(ReadyNotice)
-    owner.worker.interrupt(7)
+    owner.worker.interrupt(Interrupt(7, frozenset({"a", "b", "elsewhere"})))
     owner.wait_exited()
     heard = {
         notice.status: notice.message for notice in owner.seen if isinstance(notice, ProgressNotice)
     }
-    assert heard == {"lane": "7", "word": "7"}
+    assert heard == {"lane": "7 ['a', 'b']", "word": "7"}
 
 
 def test_output_is_kept_and_logged(spawn, caplog):

@@ -194,12 +194,15 @@ def watch_generation(spec, fds, lane):
     """Busy Python code sees the shared word; the lane hears of it as well."""
     heard = threading.Event()
     lane.on_interrupt(
-        lambda generation: (lane.progress("a", "lane", 0.0, str(generation)), heard.set())
+        lambda interrupt: (
+            lane.progress("a", "lane", 0.0, f"{interrupt.generation} {sorted(interrupt.nodes)}"),
+            heard.set(),
+        )
     )
     lane.ready()
-    while lane.page.generation < 7:
+    while lane.page.stale_below < 7:
         pass
-    lane.progress("a", "word", 0.0, str(lane.page.generation))
+    lane.progress("a", "word", 0.0, str(lane.page.stale_below))
     heard.wait()
     lane.finished()
 

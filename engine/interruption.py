@@ -1,0 +1,99 @@
+"""An interrupt: which packets it makes stale, and what became of them.
+
+Pure: no I/O, no clock. Source: FR-012.
+
+A session's generation counts its interrupts. Each has a scope, nodes closed under "and all behind
+them". What is older than its generation is stale inside the scope and dropped there: on the edges,
+in outboxes, timers, calls and state. Outside the scope nothing is dropped, and what is given from
+then on belongs to the new generation. A packet with FLAG_UNINTERRUPTIBLE is never stale.
+
+Of the words a stage shares with whoever interrupts it:
+
+    STALE_BELOW   outputs of an older generation are dropped even while they are being computed;
+                  raised where all the stage's nodes are in the scope
+    CANCELLED     nothing is wanted any more
+    ANNOUNCED     the newest generation; the stage takes nothing in until it has been told the scope
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from engine.packet import FLAG_UNINTERRUPTIBLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from engine.packet import Origin
+    from engine.plan import Plan
+
+STALE_BELOW: Final = 0
+CANCELLED: Final = 1
+ANNOUNCED: Final = 5
+#: How many words a stage needs.
+WORDS: Final = 6
+
+
+def is_stale(origin: Origin, generation: int) -> bool:
+    """Whether an interrupt that raised the generation to this has made a packet stale."""
+    return origin.generation < generation and not origin.flags & FLAG_UNINTERRUPTIBLE
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """An interrupt, as a stage is told of it.
+
+    Attributes:
+        generation: what is older is stale.
+        nodes: its scope.
+    """
+
+    generation: int
+    nodes: frozenset[str]
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What became of an interrupt.
+
+    Attributes:
+        generation: the interrupt's.
+        dropped: edge or node id → packets, iterators and calls that were dropped there.
+        late: ids of stages that had not answered by the deadline.
+    """
+
+    generation: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    late: tuple[str, ...] = ()
+
+    def add(self, dropped: Mapping[str, int]) -> None:
+        """Count what one stage has dropped."""
+        for place, count in dropped.items():
+            if count:
+                self.dropped[place] = self.dropped.get(place, 0) + count
+
+
+def scope_of(plan: Plan, node_id: str | None) -> frozenset[str]:
+    """A node and all behind it; None: all nodes."""
+    nodes = {node.id for stage in plan.stages for node in stage.nodes}
+    if node_id is None:
+        return frozenset(nodes)
+    successors: dict[str, set[str]] = {node: set() for node in nodes}
+    for source, target in _links(plan):
+        successors[source].add(target)
+    scope, pending = {node_id}, [node_id]
+    while pending:
+        fresh = successors[pending.pop()] - scope
+        scope |= fresh
+        pending += fresh
+    return frozenset(scope)
+
+
+def _links(plan: Plan) -> Iterable[tuple[str, str]]:
+    for stage in plan.stages:
+        for link in stage.links:
+            yield link.source_node, link.target_node
+    for edge in plan.edges:
+        if edge.source_stage is not None and edge.target_stage is not None:
+            yield edge.source_node, edge.target_node
