@@ -620,16 +620,17 @@ class Session:
         await self.end_input()
 
     def _stamp(self, item: Input) -> tuple[Ingress, Item]:
+        generation = self._interruptions.generation  # without the property's call
         ingress = self._only_ingress
         if ingress is not None and type(item) in PAYLOAD_TYPES:  # the common case
-            packet = ingress.stamp(cast("Payload", item), None, None, self.generation, NO_METADATA)
-            return ingress, packet
+            payload = cast("Payload", item)
+            return ingress, ingress.stamp(payload, None, None, generation, NO_METADATA)
         node, value = split_input(item)
         if ingress is None or node is not None:
             ingress = self._ingress_of(node)
         if is_group(value):
-            return ingress, ingress.stamp_group(value, None, self.generation, NO_METADATA)
-        return ingress, ingress.stamp(value, None, None, self.generation, NO_METADATA)
+            return ingress, ingress.stamp_group(value, None, generation, NO_METADATA)
+        return ingress, ingress.stamp(value, None, None, generation, NO_METADATA)
 
     async def _wait_changed(self) -> None:
         changed = self._changed
