@@ -1,6 +1,6 @@
 """An interrupt: which packets it makes stale, and what became of them.
 
-Pure: no I/O, no clock. Source: FR-012.
+Pure: no I/O, no clock, no numpy (a zygote reads this before it has any). Source: FR-012.
 
 A session's generation counts its interrupts. Each has a scope, nodes closed under "and all behind
 them". What is older than its generation is stale inside the scope and dropped there: on the edges,
@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from engine.packet import FLAG_UNINTERRUPTIBLE
+from engine.flags import FLAG_UNINTERRUPTIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 
 PayloadT = TypeVar("PayloadT")
 
-#: Flag: an interrupt does not remove this packet.
-FLAG_UNINTERRUPTIBLE = 1
-#: Flag: at least one packet before this one was dropped, on an edge or where a node restarts.
-FLAG_GAP = 2
-
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 DEFAULT_INPUT = "in"

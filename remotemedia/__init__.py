@@ -29,6 +29,7 @@ from engine.errors import (  # noqa: E402
     WorkerCrashedError,
 )
 from engine.executors.contract import Progress  # noqa: E402
+from engine.flags import FLAG_GAP  # noqa: E402
 from engine.interruption import Settlement  # noqa: E402
 from engine.operator import (  # noqa: E402
     Context,
@@ -39,7 +40,7 @@ from engine.operator import (  # noqa: E402
     Params,
     Ports,
 )
-from engine.packet import FLAG_GAP, Members, Packet, Source  # noqa: E402
+from engine.packet import Members, Packet, Source  # noqa: E402
 from engine.payloads import (  # noqa: E402
     Audio,
     BatchHint,

@@ -21,8 +21,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args, runtime_checkable
 
 from engine.errors import EdgeError, EdgeOverflowError
+from engine.flags import FLAG_GAP
 from engine.interruption import is_stale
-from engine.packet import FLAG_GAP, Group, Packet
+from engine.packet import Group, Packet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

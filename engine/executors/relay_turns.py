@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.packet import FLAG_GAP, Packet
+from engine.flags import FLAG_GAP
+from engine.packet import Packet
 
 if TYPE_CHECKING:
     from engine.edges.contract import EdgeReceiver, EdgeSender

@@ -30,10 +30,11 @@ from engine.errors import (
     UsageError,
 )
 from engine.executors.local import LocalStage
+from engine.flags import FLAG_UNINTERRUPTIBLE
 from engine.interruption import Interrupt, scope_of
 from engine.limits import LEDGER, admit
 from engine.observe.statistics import SessionStatistics
-from engine.packet import FLAG_UNINTERRUPTIBLE, NO_METADATA, Item, Packet
+from engine.packet import NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES
 from engine.session.exits import Exits
 from engine.session.ingress import Ingress

@@ -206,7 +206,7 @@ class _Player:
             case Fail(_, error):
                 raise error
             case Interrupt():
-                await _finished(_interrupt_of(session)())
+                await session.interrupt()
             case Call(_, function):
                 await _finished(function(session))
 
@@ -252,13 +252,6 @@ class _Player:
 
     def _now_s(self) -> float:
         return self._now_ns() / 1e9
-
-
-def _interrupt_of(session: Session) -> Any:
-    interrupt = getattr(session, "interrupt", None)
-    if interrupt is None:
-        raise UsageError("this version's sessions cannot be interrupted; play it to a StageBench")
-    return interrupt
 
 
 async def _finished(result: Any) -> None:

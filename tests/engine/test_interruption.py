@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from engine.flags import FLAG_GAP, FLAG_UNINTERRUPTIBLE
 from engine.interruption import Interrupt, Settlement, is_stale, scope_of
-from engine.packet import FLAG_GAP, FLAG_UNINTERRUPTIBLE, Origin
+from engine.packet import Origin
 from engine.payloads import Text
 from engine.testing import StageBench
 from operators.flow.pass_through import PassThrough

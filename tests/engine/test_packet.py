@@ -5,9 +5,8 @@ import mmap
 import numpy as np
 import pytest
 
+from engine.flags import FLAG_GAP, FLAG_UNINTERRUPTIBLE
 from engine.packet import (
-    FLAG_GAP,
-    FLAG_UNINTERRUPTIBLE,
     NO_METADATA,
     Group,
     Origin,

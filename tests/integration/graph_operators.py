@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from engine.flags import FLAG_GAP
 from engine.operator import Operator, Params
-from engine.packet import FLAG_GAP
 from engine.payloads import Audio, Binary, Json, Tensor, Text
 from engine.registry import Registry
 

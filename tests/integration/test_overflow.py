@@ -11,7 +11,7 @@ import pytest
 from engine.config import Settings
 from engine.edges.credit import IN_FLIGHT_MAX
 from engine.errors import EdgeOverflowError
-from engine.packet import FLAG_GAP
+from engine.flags import FLAG_GAP
 from engine.payloads import Audio, Json
 from remotemedia import Pipeline
 from tests.integration.graph_operators import Hold, Pass

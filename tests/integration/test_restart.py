@@ -16,7 +16,7 @@ from engine.config import Settings
 from engine.errors import EdgeError, ManifestError, NodeError
 from engine.executors import relayed_worker
 from engine.executors.restarting import RestartingStage
-from engine.packet import FLAG_GAP
+from engine.flags import FLAG_GAP
 from engine.payloads import Audio, Json
 from engine.pipeline import Pipeline
 from engine.session.wiring import Wiring

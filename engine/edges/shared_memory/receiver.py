@@ -36,7 +36,8 @@ from engine.edges.descriptor import (
 from engine.edges.doorbell import Doorbell
 from engine.edges.hop_times import HopRecorder
 from engine.errors import EdgeError, PeerDiedError
-from engine.packet import FLAG_UNINTERRUPTIBLE, Group, Origin, Packet, Source
+from engine.flags import FLAG_UNINTERRUPTIBLE
+from engine.packet import Group, Origin, Packet, Source
 from engine.payloads import payload_bytes
 
 if TYPE_CHECKING:

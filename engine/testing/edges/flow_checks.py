@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import EdgeError
-from engine.packet import FLAG_GAP, FLAG_UNINTERRUPTIBLE, Group, Packet
+from engine.flags import FLAG_GAP, FLAG_UNINTERRUPTIBLE
+from engine.packet import Group, Packet
 from engine.payloads import (
     Audio,
     BatchHint,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from engine.edges.local import LocalEdge
 from engine.edges.overflow import OverflowSender, discard_waiting, window_of
 from engine.errors import EdgeClosedError, EdgeError, EdgeOverflowError
-from engine.packet import FLAG_GAP, FLAG_UNINTERRUPTIBLE, Group, Origin, Packet, Source
+from engine.flags import FLAG_GAP, FLAG_UNINTERRUPTIBLE
+from engine.packet import Group, Origin, Packet, Source
 from engine.payloads import Text
 from engine.testing.edges import LocalPair, SharedMemoryPair, breaches_of_edge
 from engine.testing.edges.contract import CHECKS

@@ -30,7 +30,8 @@ from engine.edges.descriptor import (
     pack_item,
 )
 from engine.errors import EdgeClosedError, EdgeError, PeerDiedError
-from engine.packet import FLAG_GAP, FLAG_UNINTERRUPTIBLE, Group, Packet
+from engine.flags import FLAG_GAP, FLAG_UNINTERRUPTIBLE
+from engine.packet import Group, Packet
 from engine.payloads import Audio, Binary, Json, Text
 from tests.engine.edges.conftest import SOURCE, Arena, audio, group, packet
 

@@ -141,35 +141,8 @@ def test_a_sessions_input_ends_with_the_last_node_that_is_ended():
     assert (recording.values, recording.ended_s) == (["a", "b"], 0.4)
 
 
-class NoInterrupt(Pipeline):
-    """A pipeline whose sessions offer nothing but what is needed."""
-
-    def session(self):
-        session = super().session()
-        session.interrupt = None
-        return session
-
-
-def test_an_interrupt_needs_a_session_that_has_one():
-    pipeline = NoInterrupt("p", settings=Settings()) | Echo()
-    with pytest.raises(UsageError, match="cannot be interrupted"):
-        played(pipeline, Script.marbles("a-|").interrupt(0.1))
-
-
-class Interruptible(Pipeline):
-    def session(self):
-        session = super().session()
-
-        async def interrupt():
-            session.generation += 1
-
-        session.interrupt = interrupt
-        return session
-
-
-def test_a_session_that_can_be_interrupted_is():
-    pipeline = Interruptible("p", settings=Settings()) | Echo()
-    recording = played(pipeline, Script.marbles("a-b|").interrupt(0.1))
+def test_a_session_is_interrupted():
+    recording = played(Pipeline("p") | Echo(), Script.marbles("a-b|").interrupt(0.1))
     assert [packet.generation for packet in recording.packets] == [0, 1]
 
 
