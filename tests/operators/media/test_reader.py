@@ -256,8 +256,7 @@ def test_an_interrupt_ends_the_file_that_is_read(clip, monkeypatch):
         bench.feed(Json("go"))
         for _ in range(100):
             await asyncio.sleep(0)
-        bench.stage.words[0] = 1
-        bench.host.wake()
+        bench.interrupt()
         for _ in range(20):
             await asyncio.sleep(0)
         assert files[0].closed
