@@ -192,6 +192,11 @@ class Arena:
         return len(self._sizes)
 
     @property
+    def slots_written(self) -> int:
+        """Slots handed out so far."""
+        return self._slots_written
+
+    @property
     def free_bytes(self) -> int:
         """Room not taken; it need not be in one piece."""
         return self._segment_bytes - SLOTS_START - self._used_bytes

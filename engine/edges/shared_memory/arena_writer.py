@@ -78,7 +78,6 @@ class ArenaWriter:
         self._abandoned: deque[tuple[int, int]] = deque()
         self._senders: list[SharedMemorySender] = []
         self._thread = threading.get_ident()
-        self._written = 0
         self._loop = asyncio.get_running_loop()
         self._idle_watch: asyncio.TimerHandle | None = None
 
@@ -108,7 +107,6 @@ class ArenaWriter:
             if slot is None:
                 return None
             message.write(self._segment.view[slot : slot + size_bytes])
-            self._written += 1
             place = (
                 slot,
                 slot,
@@ -136,7 +134,9 @@ class ArenaWriter:
                 self._last = None
             self._give_back(self._arena.reclaimable())
             if self._idle_watch is None:
-                self._idle_watch = self._loop.call_later(_IDLE_S, self._look_if_idle, self._written)
+                self._idle_watch = self._loop.call_later(
+                    _IDLE_S, self._look_if_idle, self._arena.slots_written
+                )
 
     def reserve(
         self, shape: int | tuple[int, ...], dtype: npt.DTypeLike
@@ -209,10 +209,12 @@ class ArenaWriter:
         Runs once a second while slots come back, and not at all while nothing does.
         """
         self._idle_watch = None
-        ranges = self._arena.reclaimable(idle=True) if written == self._written else []
-        if self._give_back(ranges) or written != self._written:
+        ranges = self._arena.reclaimable(idle=True) if written == self._arena.slots_written else []
+        if self._give_back(ranges) or written != self._arena.slots_written:
             delay_s = 0.0 if ranges else _IDLE_S
-            self._idle_watch = self._loop.call_later(delay_s, self._look_if_idle, self._written)
+            self._idle_watch = self._loop.call_later(
+                delay_s, self._look_if_idle, self._arena.slots_written
+            )
 
     def _give_back(self, ranges: list[tuple[int, int]]) -> bool:
         """Return free pages to the system; whether some were."""
@@ -237,9 +239,7 @@ class ArenaWriter:
         array = codec.array_of(payload)
         if array is None or len(message.head) > codec.HEAD_BYTES_MAX:
             return None
-        address: int = array.__array_interface__["data"][
-            0
-        ]  # array.ctypes.data takes thrice as long
+        address, _ = array.__array_interface__["data"]  # ctypes.data takes thrice as long
         reservation = self._reserved.get(address)
         if reservation is None or reservation.size_bytes != len(message.body):
             return None
