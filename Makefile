@@ -20,7 +20,7 @@ VENV_WORKS := $(shell $(PY) -c 'import sys; assert sys.version_info >= (3, 11)' 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test fault check format format-check lint types imports docs pins bench peers peers-pins \
+.PHONY: help setup run test fault check gen gen-check format format-check lint types imports docs pins bench peers peers-pins \
 	clean broken
 
 help: ## list the commands
@@ -82,7 +82,23 @@ fault: $(READY) ## the whole kill matrix and 200 sessions; MINUTES=n: random cel
 	@$(if $(MINUTES),$(PY) -m tests.fault.soak --minutes $(MINUTES),FAULT=all $(PY) -m pytest tests/fault) \
 		$(ARGS)
 
-check: format-check lint types imports test ## all that CI runs
+check: gen-check format-check lint types imports test ## all that CI runs
+
+PROTOS := protos/remotemedia/v1
+# Writes what is generated into the folder $(1); a file without services has no code for them.
+GENERATE = $(PY) -W ignore -m grpc_tools.protoc -I. --python_out=$(1) --pyi_out=$(1) $(PROTOS)/*.proto && \
+	$(PY) -W ignore -m grpc_tools.protoc -I. --grpc_python_out=$(1) \
+	$$(grep -l '^service ' $(PROTOS)/*.proto)
+
+gen: $(READY) ## generate the code beside protos/remotemedia/v1/*.proto
+	@rm -f $(PROTOS)/*_pb2*
+	@$(call GENERATE,.)
+
+gen-check: $(READY) ## fail if `make gen` would change anything
+	@set -eu; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(call GENERATE,"$$fresh"); \
+	diff -r -x '*.proto' -x __init__.py -x __pycache__ "$$fresh/$(PROTOS)" $(PROTOS) >&2 || { \
+		echo "the generated code is not that of the .proto files: run make gen" >&2; exit 1; }
 
 format: $(READY) ## format the code and apply safe fixes
 	@$(PY) -m ruff check --fix-only --quiet .

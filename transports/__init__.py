@@ -1,0 +1,1 @@
+"""How clients reach pipelines: each door maps its wire onto engine sessions."""

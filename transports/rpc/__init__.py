@@ -1,0 +1,1 @@
+"""The gRPC door: the services of protos/remotemedia/v1 on engine sessions."""
