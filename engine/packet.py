@@ -32,6 +32,10 @@ DEFAULT_INPUT = "in"
 DEFAULT_OUTPUT = "out"
 
 
+class WrongKindError(TypeError):
+    """An operator was given a payload of a kind that it cannot take."""
+
+
 class Source(NamedTuple):
     """An output of a node."""
 
@@ -217,13 +221,13 @@ class Packet:
             kind: a payload class: `packet.expect(Audio).samples`.
 
         Raises:
-            TypeError: it is of another kind; says which, and where it came from.
+            WrongKindError: it is of another kind; says which, and where it came from.
         """
         payload = self.payload
         if isinstance(payload, kind):
             return payload
         came = f"{self.source} gave" if self.source.port else "the input was"
-        raise TypeError(f"{kind.__name__} is needed, {came} {type(payload).__name__}")
+        raise WrongKindError(f"{kind.__name__} is needed, {came} {type(payload).__name__}")
 
     def keep(self) -> Packet:
         """A packet that may be held for long: its payload copied out of shared memory.
