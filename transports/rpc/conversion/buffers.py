@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.edges.descriptor import METADATA_BYTES_MAX, pack_metadata
 from engine.errors import EdgeError
-from engine.payloads import Audio, Binary, Control, File, Json, Table, Tensor, Text, Video
+from engine.payloads import (
+    Audio,
+    Binary,
+    Control,
+    File,
+    Json,
+    Table,
+    Tensor,
+    Text,
+    Video,
+    payload_bytes,
+)
 from transports.rpc.conversion.arrays import (
     fill_numpy,
     fill_tensor,
@@ -76,12 +87,14 @@ class Received(NamedTuple):
         metadata: what travels with it.
         timestamp_ns: its media time, where it has one of its own.
         kind: which member of the DataBuffer it was.
+        size_bytes: size of its data; of JSON, of its text.
     """
 
     payload: Payload
     metadata: Mapping[str, str]
     timestamp_ns: int | None
     kind: str
+    size_bytes: int
 
 
 _READERS: Final[Mapping[str, Callable[[Any], Payload]]] = {
@@ -124,7 +137,8 @@ def receive(buffer: common_pb2.DataBuffer, rules: InputRules) -> Received:
             rules.allow_file(payload)
     if metadata:
         check_metadata(metadata)
-    return Received(payload, metadata, timestamp_ns, kind)
+    size = len(buffer.json.json_payload) if kind == "json" else payload_bytes(payload)
+    return Received(payload, metadata, timestamp_ns, kind, size)
 
 
 def fill(buffer: common_pb2.DataBuffer, packet: Packet) -> str:

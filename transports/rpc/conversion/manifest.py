@@ -86,9 +86,13 @@ def node_ids(document: Mapping[str, Any]) -> list[str]:
 
 
 def sinks(document: Mapping[str, Any]) -> list[str]:
-    """The nodes whose outputs no other node takes, in the document's order."""
+    """The nodes whose outputs leave the session, in the document's order."""
     taken = {connection["from"].partition(".")[0] for connection in document["connections"]}
-    return [node for node in node_ids(document) if node not in taken]
+    return [
+        node["id"]
+        for node in document["nodes"]
+        if node["id"] not in taken or node.get("is_output_node")
+    ]
 
 
 def _node(node: execution_pb2.NodeManifest) -> dict[str, Any]:

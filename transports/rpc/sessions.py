@@ -1,0 +1,137 @@
+"""The sessions that clients have open: found by id, and ended whatever becomes of the call.
+
+Source: FR-008, SC-006.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from engine.session.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.plan import Plan
+
+logger = logging.getLogger("remotemedia.rpc")
+
+#: How long a call waits for its session to be gone before it ends without it. A session that ends
+#: well is gone within milliseconds; one whose processes have to be killed goes on by itself.
+_AWAITED_S: Final = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class LiveSession:
+    """A session that a client has open.
+
+    Attributes:
+        id: what clients call it: a UUID.
+        session: the session.
+        method: the call that opened it, "ExecutePipeline" or "StreamPipeline".
+        peer: who opened it, as the transport names it.
+        began_s: when, in seconds since 1970.
+        error: why it failed, once it has; None where it ended well.
+        ended: set once nothing of it is left.
+    """
+
+    id: str
+    session: Session
+    method: str
+    peer: str
+    began_s: float
+    error: BaseException | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def plan(self) -> Plan:
+        """What it runs."""
+        return self.session.plan
+
+
+class SessionRegistry:
+    """The sessions that are open, by id."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._live: dict[str, LiveSession] = {}
+        self._endings: dict[str, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        """Sessions that have not ended."""
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[LiveSession]:
+        """They, the oldest first."""
+        return iter(tuple(self._live.values()))
+
+    def get(self, session_id: str) -> LiveSession | None:
+        """The session of an id, also written without its hyphens or in capitals; or None."""
+        try:
+            return self._live.get(str(uuid.UUID(session_id)))
+        except ValueError:
+            return None
+
+    def open(self, plan: Plan, method: str, peer: str) -> LiveSession:
+        """Make a session; `start` it, and `end` it whatever happens.
+
+        Args:
+            plan: what it runs.
+            method: the call it belongs to.
+            peer: whose call it is.
+        """
+        session = Session(plan)
+        session.id = str(uuid.UUID(session.id))  # as clients write it, in every log and title too
+        live = LiveSession(session.id, session, method, peer, time.time())
+        self._live[live.id] = live
+        logger.info(
+            "session_opened", extra={"session_id": live.id, "method": method, "plan": plan.name}
+        )
+        return live
+
+    async def end(self, live: LiveSession) -> None:
+        """End a session: at once if it has not finished.
+
+        Waits until nothing of it is left, or one second; then it goes on without anybody. A
+        cancelled call changes nothing about that.
+        """
+        ending = self._endings.get(live.id)
+        if ending is None and live.id in self._live:
+            ending = asyncio.create_task(self._end(live))
+            self._endings[live.id] = ending
+        if ending is not None:
+            await asyncio.wait({ending}, timeout=_AWAITED_S)
+
+    async def wait_all_ended(self, timeout_s: float) -> bool:
+        """Wait until no session is open; False: some still were when the time was over."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._live:
+                    await next(iter(self)).ended.wait()
+        except TimeoutError:
+            return not self._live
+        return True
+
+    async def end_all(self) -> None:
+        """End all sessions at once, and wait until nothing of them is left."""
+        for live in self:
+            live.session.cancel()
+        endings = [self.end(live) for live in self]
+        await asyncio.gather(*endings)
+        await asyncio.gather(*self._endings.values(), return_exceptions=True)
+
+    async def _end(self, live: LiveSession) -> None:
+        try:
+            await live.session.aclose()
+        except Exception:
+            logger.exception("session_not_ended", extra={"session_id": live.id})
+        finally:
+            del self._live[live.id]
+            del self._endings[live.id]
+            live.ended.set()
+            logger.info("session_ended", extra={"session_id": live.id, "method": live.method})

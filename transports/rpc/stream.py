@@ -1,0 +1,300 @@
+"""One stream: from its session's start to its last message. Source: FR-008, FR-009, FR-012.
+
+Three tasks: one reads messages and converts them, one gives them to the session, one hands out what
+comes. Each waits for the next one: a client that does not read stops the writer, the writer the
+pipeline, the pipeline the feeder, and that, by an inbox which is bounded, the reader; so the client
+is stopped at its own socket.
+
+    socket ─▶ _read ─▶ inbox ─▶ _feed ─▶ session ─▶ _hand_out ─▶ socket
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from engine.clock import clock_of
+from engine.errors import EdgeClosedError, RemoteMediaError, ResourceLimitError
+from protos.remotemedia.v1 import streaming_pb2
+from transports.rpc.chunk_times import ChunkTimes
+from transports.rpc.execution import fill_output
+from transports.rpc.inbox import Inbox
+from transports.rpc.inputs import Chunk, Inputs, send
+from transports.rpc.memory import ProcessUsage
+from transports.rpc.starting import start
+from transports.rpc.stream_metrics import StreamCounts
+from transports.rpc.stream_protocol import (
+    CancelCommand,
+    CloseCommand,
+    FeedCommand,
+    StreamProtocol,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transports.rpc.measuring import Measurement
+    from transports.rpc.service import Context, PipelineService
+    from transports.rpc.sessions import LiveSession
+
+logger = logging.getLogger("remotemedia.rpc")
+
+#: Recommended where the client expects no size of its own.
+CHUNK_SIZE: Final = 4096
+#: How long a buffer may wait before it is processed, as clients are told.
+BUFFER_LATENCY_MS: Final = 100
+#: What is under way when a client's message is wrong may come out for so long before the error.
+_SETTLING_S: Final = 1.0
+#: Inputs whose outputs are known to be theirs, beyond those that the edges hold.
+_REMEMBERED_MIN: Final = 1_024
+
+
+class _ClientGoneError(Exception):
+    """Nobody reads what is written."""
+
+
+class Stream:
+    """One stream, from its session's start to its last message."""
+
+    def __init__(
+        self,
+        service: PipelineService,
+        context: Context,
+        live: LiveSession,
+        protocol: StreamProtocol,
+        inputs: Inputs,
+        measurement: Measurement,
+        *,
+        plan_kept: bool,
+    ) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            service: what all services share.
+            context: the call.
+            live: its session.
+            protocol: has read the init.
+            inputs: converts what comes.
+            measurement: what the call took.
+            plan_kept: whether its plan had been made before.
+        """
+        self._service = service
+        self._context = context
+        self._live = live
+        self._session = live.session
+        self._protocol = protocol
+        self._inputs = inputs
+        self._measurement = measurement
+        limits = service.limits
+        #: Inputs in order; None: the end of them; an error: what is wrong with the one after them.
+        self._inbox: Inbox[Chunk | Exception | None] = Inbox(
+            limits.pending_chunks_max, limits.pending_bytes_max
+        )
+        self._loop = asyncio.get_running_loop()
+        self._now_ns = clock_of(self._loop)
+        capacity = sum(edge.capacity for edge in live.plan.edges)
+        self._times = ChunkTimes(capacity + _REMEMBERED_MIN)
+        self._usage = ProcessUsage(live.session)
+        self._counts = StreamCounts(
+            live.session, measurement, self._usage, service.plans, plan_kept=plan_kept
+        )
+        #: One message at a time is written, whoever writes.
+        self._writing = asyncio.Lock()
+        self._ready = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failure: Exception | None = None
+        self._cancelled = False
+        self._input_ended = False
+        self._active_s = self._loop.time()
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._settling_timer: asyncio.TimerHandle | None = None
+
+    async def run(self, first: Sequence[Chunk], chunk_size: int) -> None:
+        """Serve it to its end.
+
+        Args:
+            first: what the init brought.
+            chunk_size: what the client expects; 0: nothing.
+        """
+        self._tasks += (
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._feed(first)),
+        )
+        self._watch_idleness()
+        try:
+            await self._serve(chunk_size)
+        except _ClientGoneError:
+            logger.info("client_gone", extra={"session_id": self._live.id})
+        finally:
+            for timer in (self._idle_timer, self._settling_timer):
+                if timer is not None:
+                    timer.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await self._counts.drop()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, chunk_size: int) -> None:
+        try:
+            await start(self._session, self._write)
+            self._tasks.append(asyncio.create_task(self._usage.sample(now=True)))
+            await self._write(
+                streaming_pb2.StreamResponse(
+                    ready=streaming_pb2.StreamReady(
+                        session_id=self._live.id,
+                        recommended_chunk_size=chunk_size or CHUNK_SIZE,
+                        max_buffer_latency_ms=BUFFER_LATENCY_MS,
+                    )
+                )
+            )
+            self._ready.set()
+            await self._hand_out()
+        except RemoteMediaError as error:
+            if not self._cancelled and self._failure is None:
+                self._failure = error
+        if self._failure is not None:
+            await self._tell(self._failure)
+        else:
+            await self._say_closed()
+
+    # --- from the client --------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        """Read messages to their end; what is wrong takes its place in the order of inputs."""
+        try:
+            while True:
+                request = await self._context.read()
+                self._active_s = self._loop.time()
+                ended = request is grpc.aio.EOF
+                command = self._protocol.end() if ended else self._protocol.receive(request)
+                match command:
+                    case FeedCommand():
+                        chunk = self._inputs.chunk(
+                            command.node_id,
+                            command.buffer,
+                            command.named,
+                            command.sequence,
+                            command.timestamp_ms,
+                        )
+                        await self._inbox.put(chunk, chunk.size_bytes)
+                    case CloseCommand():
+                        await self._inbox.put(None, 0)
+                    case CancelCommand():
+                        self._cancelled = True
+                        self._session.cancel()
+                        return
+                if ended:
+                    return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            if not self._ready.is_set() and not len(self._inbox):
+                self._failure = error  # nothing of this stream is worth waiting for
+                self._session.cancel()
+            else:
+                await self._inbox.put(error, 0)
+
+    async def _feed(self, first: Sequence[Chunk]) -> None:
+        """Give the session its inputs as fast as it takes them."""
+        await self._ready.wait()
+        try:
+            for chunk in first:
+                self._times.note(self._now_ns(), chunk.sequence)
+                await send(self._session, chunk)
+            while (item := await self._inbox.get()) is not None:
+                if isinstance(item, Exception):
+                    await self._fail(item)
+                    return
+                self._times.note(self._now_ns(), item.sequence)
+                await send(self._session, item)
+                self._counts.taken(self._times.count, self._write_metrics)
+            self._input_ended = True
+            await self._session.end_input()
+        except EdgeClosedError:
+            return  # the pipeline takes no more, or was ended; the writer knows which
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            await self._fail(error)
+
+    async def _fail(self, error: Exception) -> None:
+        """End the stream with an error, behind what was caused by the inputs before it."""
+        if self._failure is None:
+            self._failure = error
+        self._settling_timer = self._loop.call_later(_SETTLING_S, self._session.cancel)
+        await self._session.end_input()
+
+    # --- to the client ----------------------------------------------------------------------------
+
+    async def _hand_out(self) -> None:
+        while (packet := await self._session.receive()) is not None:
+            ingress_ns = packet.origin.ingress_ns
+            cause = self._times.cause_of(ingress_ns)
+            latency_ms = (self._now_ns() - ingress_ns) / 1e6
+            response = streaming_pb2.StreamResponse()
+            result = response.result
+            result.sequence = cause.sequence
+            result.processing_time_ms = latency_ms
+            result.total_items_processed = self._counts.outputs + 1
+            fill_output(result.data_outputs[packet.source.node], packet, self._measurement)
+            await self._write(response)
+            self._counts.answered(cause.ordinal, latency_ms)
+
+    async def _write(self, response: streaming_pb2.StreamResponse) -> None:
+        """Send a response, waiting for the client to read.
+
+        Raises:
+            _ClientGoneError: it never will.
+        """
+        async with self._writing:
+            try:
+                await self._context.write(response)
+            except Exception as error:
+                raise _ClientGoneError from error
+        self._active_s = self._loop.time()
+
+    async def _write_metrics(self, metrics: streaming_pb2.StreamMetrics) -> None:
+        metrics.buffer_items += len(self._inbox)
+        with contextlib.suppress(_ClientGoneError):  # the writer of results finds out, too
+            await self._write(streaming_pb2.StreamResponse(metrics=metrics))
+
+    async def _tell(self, error: Exception) -> None:
+        await self._counts.drop()
+        self._live.error = error
+        response = await self._service.answer(error, self._context)
+        await self._write(streaming_pb2.StreamResponse(error=response))
+
+    async def _say_closed(self) -> None:
+        if self._cancelled:
+            await self._counts.drop()
+            reason = "Client requested cancel"
+        else:
+            await self._counts.finish()
+            reason = "Client requested close" if self._input_ended else "The pipeline has ended"
+        metrics = await self._measurement.metrics(self._session, self._usage)
+        closed = streaming_pb2.StreamClosed(
+            session_id=self._live.id, final_metrics=metrics, reason=reason
+        )
+        await self._write(streaming_pb2.StreamResponse(closed=closed))
+
+    # --- idleness ---------------------------------------------------------------------------------
+
+    def _watch_idleness(self) -> None:
+        """Look again when the stream may have been idle for too long."""
+        due_s = self._active_s + self._service.limits.idle_timeout_s
+        self._idle_timer = self._loop.call_at(due_s, self._check_idleness)
+
+    def _check_idleness(self) -> None:
+        limit_s = self._service.limits.idle_timeout_s
+        if self._failure is not None or self._cancelled:
+            return
+        if self._loop.time() - self._active_s < limit_s:
+            self._watch_idleness()
+            return
+        self._failure = ResourceLimitError(
+            f"the stream was idle for {limit_s:g} s: no input came, and no output was read",
+            limit=limit_s,
+            requested=None,
+            resource="idle_timeout_s",
+        )
+        self._session.cancel()
