@@ -6,6 +6,7 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,19 +17,34 @@ from engine.operator import Emission
 from engine.wording import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
+    from pydantic import BaseModel
 
     from engine.adapters import OperatorAdapter
+    from engine.errors import RemoteMediaError
     from engine.operator import Output
     from engine.packet import Packet
-    from engine.payloads import Payload
+    from engine.payloads import Control, Payload
     from engine.stage import Stage
 
 
 #: Posted to an adapter: nothing more comes out of its node.
 COMPLETE = object()
+
+
+@dataclass(frozen=True, slots=True)
+class ParamsChange:
+    """Posted to an adapter: its node's hot params are to have other values.
+
+    Attributes:
+        params: what changes, as it was asked for.
+        done: told the params as they are now, or why nothing was changed.
+    """
+
+    params: Mapping[str, Any]
+    done: Callable[[BaseModel | RemoteMediaError], None]
 
 
 class NodeContext:
@@ -52,6 +68,10 @@ class NodeContext:
         words = self._stage.words
         return bool(words[CANCELLED]) or words[STALE_BELOW] > self._stage.generation
 
+    @property
+    def now_ns(self) -> int:
+        return self._stage.clock_ns()
+
     def to(
         self, port: str, payload: Payload | Packet, *, timestamp_ns: int | None = None
     ) -> Emission:
@@ -69,6 +89,9 @@ class NodeContext:
             self._adapter.take_posted(output)
         else:
             self._stage.post(self._adapter, output)
+
+    def control(self, control: Control) -> None:
+        self._stage.host.controlled(self._stage, self.node_id, control)
 
     def complete(self) -> None:
         self._stage.post(self._adapter, COMPLETE)

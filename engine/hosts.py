@@ -15,16 +15,18 @@ from engine.clock import REAL_CLOCK, clock_of
 from engine.errors import RemoteMediaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
 
     from engine.clock import Clock
+    from engine.interruption import Settlement
+    from engine.payloads import Control
     from engine.stage import Stage
 
 logger = logging.getLogger("remotemedia.stage")
 
 
 class AsyncioGate:
-    """See `engine.stage.Gate`."""
+    """See `engine.stage_host.Gate`."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -47,9 +49,10 @@ class AsyncioHost:
         Args:
             on_finished: called once, when the stage is done.
         """
-        #: Called when an interrupt has been applied: with the stage, its generation, and what it
-        #: dropped, by edge or node.
-        self.on_interrupted: Callable[[Stage, int, Mapping[str, int]], None] | None = None
+        #: Called when an interrupt has been applied.
+        self.on_interrupted: Callable[[Stage, Settlement], None] | None = None
+        #: Called when a node has something to say to all behind it.
+        self.on_control: Callable[[str, Control], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._on_finished = on_finished
         self._stage: Stage | None = None
@@ -106,9 +109,13 @@ class AsyncioHost:
             self._timer = None
         self._on_finished(stage)
 
-    def interrupted(self, stage: Stage, generation: int, dropped: Mapping[str, int]) -> None:
+    def interrupted(self, stage: Stage, settlement: Settlement) -> None:
         if self.on_interrupted is not None:
-            self.on_interrupted(stage, generation, dropped)
+            self.on_interrupted(stage, settlement)
+
+    def controlled(self, stage: Stage, node_id: str, control: Control) -> None:
+        if self.on_control is not None:
+            self.on_control(node_id, control)
 
     async def join(self) -> None:
         """Wait until every task the stage spawned has ended; cancels them first."""

@@ -21,7 +21,7 @@ from engine.composition.composable import Composable
 from engine.errors import UsageError
 from engine.operator_rules import check_class
 from engine.packet import DEFAULT_INPUT, DEFAULT_OUTPUT, Packet
-from engine.payloads import Payload
+from engine.payloads import Control, Payload
 from engine.wording import suggestion
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from engine.composition.flow import Flow
+    from engine.interruption import Played
 
 
 class Emission(NamedTuple):
@@ -75,6 +76,10 @@ class Context(Protocol):
     def cancelled(self) -> bool:
         """Whether an interrupt or the session's end made this turn's result unwanted; cheap."""
 
+    @property
+    def now_ns(self) -> int:
+        """The stage's clock, by which `call_later` calls; it stands while the stage waits."""
+
     def to(
         self, port: str, payload: Payload | Packet, *, timestamp_ns: int | None = None
     ) -> Emission:
@@ -98,6 +103,12 @@ class Context(Protocol):
 
     def emit(self, output: Output) -> None:
         """Emit now, from a `call_later` callback. Lineage: the last input's."""
+
+    def control(self, control: Control) -> None:
+        """Tell a control message to all nodes behind this one, past the data.
+
+        What is sent as a packet stays in line with the data instead.
+        """
 
     def complete(self) -> None:
         """End this node's outputs, behind what it has handed out, though its inputs go on.
@@ -177,6 +188,9 @@ class Operator(Composable):
     rate: ClassVar[Literal["one_to_one", "any"]] = "any"
     #: Bound on what it keeps, in packets, shown in statistics; None: bounded by its params.
     held_max: ClassVar[int | None] = None
+    #: Params that may change while it runs; those that `process` reads from `self.params` anew, or
+    #: that `params_changed` acts on.
+    hot: ClassVar[frozenset[str]] = frozenset()
     #: Whether the params are JSON; False: they hold functions, so the node runs in this process
     #: only and has no manifest.
     portable: ClassVar[bool] = True
@@ -250,8 +264,35 @@ class Operator(Composable):
     def reset(self, ctx: Context) -> None:
         """Forget what is held: an interrupt made it stale."""
 
+    def played(self) -> Iterable[Played]:
+        """What it is playing, and how much of that was heard; asked before an interrupt's `reset`.
+
+        For a node that plays audio as fast as it is heard. Who interrupts finds it in the
+        settlement, and knows from it what the listener has heard.
+        """
+        return ()
+
     async def cleanup(self) -> None:
         """Release what initialize acquired. Called once, also after an error."""
+
+    def params_changed(self, before: Any, ctx: Context) -> None:
+        """Act on hot params that have other values now; called between two packets.
+
+        For what is made of params once. What it raises refuses the change: the node goes on with
+        what it had, so raise before anything is changed.
+
+        Args:
+            before: the params as they were; `self.params` are the new ones.
+            ctx: the context.
+        """
+
+    def control(self, control: Control, ctx: Context) -> None:
+        """Act on a control message that came past the data; called between two packets.
+
+        What is taken back by a CancelSpeculation and waits or is under way has been dropped by
+        then; what the operator itself holds of it is for the operator to drop. Who batches may
+        follow a BatchHint, who has a choice a DeadlineWarning.
+        """
 
     def wants(self, port: str) -> bool:
         """Whether a packet is welcome at this port now; asked where `chooses = True`."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Methods that the stage awaits, and those it calls as they are.
 _AWAITED = ("initialize", "cleanup")
-_CALLED = ("reset", "wants", "input_ended")
+_CALLED = ("reset", "played", "params_changed", "control", "wants", "input_ended")
 
 
 def check_class(cls: type[Operator], base: type[Operator]) -> None:
@@ -84,3 +84,11 @@ def _params(cls: type[Operator]) -> Iterator[str]:
     params: Any = cls.Params
     if not (isinstance(params, type) and issubclass(params, BaseModel)):
         yield "Params must be a pydantic model: `class Params(Operator.Params)`"
+        return
+    if isinstance(cls.hot, str):
+        yield f"hot must be a set of params: frozenset({{{cls.hot!r}}})"
+        return
+    for name in cls.hot:
+        if name not in params.model_fields:
+            hint = suggestion(str(name), params.model_fields, "params")
+            yield f"hot names {name!r}, which is no param{hint}"

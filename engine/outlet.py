@@ -51,6 +51,10 @@ class Outlet(Observable["Packet"]):
         self.completed = False
         self.push: Callable[[Packet], None] = _nowhere
         self._inlets: tuple[Inlet, ...] = ()
+        self._taps: tuple[Inlet, ...] = ()
+        self._gate: Callable[[Packet], None] | None = None
+        #: Pushes past taps and gate.
+        self.forward: Callable[[Packet], None] = _nowhere
 
     def connect(self, inlet: Inlet) -> None:
         """Add a consumer behind those already connected."""
@@ -59,32 +63,65 @@ class Outlet(Observable["Packet"]):
     @property
     def connected(self) -> bool:
         """Whether anybody takes what is pushed."""
-        return bool(self._inlets)
+        return bool(self._inlets or self._taps)
 
     def disconnect(self, inlet: Inlet) -> None:
         """Remove a consumer; unknown ones are ignored."""
         self._set_inlets(tuple(other for other in self._inlets if other is not inlet))
+
+    def tap(self, tap: Inlet) -> None:
+        """Show all that is pushed to somebody else first."""
+        self._taps += (tap,)
+        self._compose()
+
+    def untap(self, tap: Inlet) -> None:
+        """Show it no more; unknown ones are ignored."""
+        self._taps = tuple(other for other in self._taps if other is not tap)
+        self._compose()
+
+    def guard(self, gate: Callable[[Packet], None] | None) -> None:
+        """Push into a gate, which hands on by `forward`; None: to the consumers again."""
+        self._gate = gate
+        self._compose()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether there is a gate."""
+        return self._gate is not None
 
     def complete(self) -> None:
         """Tell every consumer that nothing more comes. A second call does nothing."""
         if self.completed:
             return
         self.completed = True
-        for inlet in self._inlets:
+        for inlet in (*self._taps, *self._inlets):
             inlet.on_completed()
 
     def _set_inlets(self, inlets: tuple[Inlet, ...]) -> None:
         self._inlets = inlets
-        if not inlets:
-            self.push = _nowhere
-        elif len(inlets) == 1:
-            self.push = inlets[0].on_next
+        self._compose()
+
+    def _compose(self) -> None:
+        """Let `push` and `forward` lead where they have to, each as directly as it can."""
+        if not self._inlets:
+            self.forward = _nowhere
+        elif len(self._inlets) == 1:
+            self.forward = self._inlets[0].on_next
         else:
-            self.push = self._push_all
+            self.forward = self._push_all
+        if self._taps:
+            self.push = self._push_tapped
+        else:
+            self.push = self.forward if self._gate is None else self._gate
 
     def _push_all(self, packet: Packet) -> None:
         for inlet in self._inlets:
             inlet.on_next(packet)
+
+    def _push_tapped(self, packet: Packet) -> None:
+        for tap in self._taps:
+            tap.on_next(packet)
+        (self._gate or self.forward)(packet)
 
     def _subscribe_core(
         self, observer: ObserverBase[Packet], scheduler: SchedulerBase | None = None

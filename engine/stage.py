@@ -12,7 +12,7 @@ A turn is one stimulus and everything it causes, pushed depth first. A stimulus 
 while every exit's queue is empty, so whatever emits never waits for a credit: the stage waits
 instead, and with it its clock. In order of precedence: an interrupt, a suspended iterator, a flush,
 a posted emission, a finished call, a due timer, then the inputs in turn, each its packets and then
-its end.
+its end. Before all but the first comes what an interception has let pass.
 """
 
 from __future__ import annotations
@@ -20,72 +20,49 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from engine.context import COMPLETE
+from engine.context import COMPLETE, ParamsChange
 from engine.errors import EdgeClosedError, RemoteMediaError
-from engine.interruption import ANNOUNCED, CANCELLED, STALE_BELOW, WORDS, Interrupt, is_stale
+from engine.interruption import (
+    ANNOUNCED,
+    CANCELLED,
+    SPANS_MAX,
+    STALE_BELOW,
+    WORDS,
+    CancelledSpan,
+    Interrupt,
+    Settlement,
+    is_stale,
+    older_than,
+)
 from engine.observe.statistics import StageStatistics
 from engine.packet import Group
+from engine.payloads import CancelSpeculation
 from engine.stage_ends import Ticket
 from engine.stage_timer import Timer
 from engine.stage_waiting import waiting_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableSequence, Sequence
+    from collections.abc import Callable, MutableSequence, Sequence
 
     from engine.adapters import OperatorAdapter
+    from engine.interruption import Unwanted
     from engine.packet import Item
+    from engine.payloads import Control
     from engine.stage_ends import Entry, Exit
+    from engine.stage_hands import Interception, Tap
+    from engine.stage_host import StageHost
     from engine.stage_waiting import Waiting
 
 #: A turn slower than this makes the stage ring doorbells after each for a while, see `Stage.run`.
 SLOW_TURN_NS = 100_000
 #: How long a run goes on; the turn under way at its end, and the loop's own steps, come on top.
 SLICE_NS = 800_000
+#: How long a stage looks out for more of what was taken back.
+SPAN_REMEMBERED_NS = 10_000_000_000
 #: For how many turns after a slow one.
 SLOW_TURNS_REMEMBERED = 64
-
-
-class Gate(Protocol):
-    """Holds an asynchronous generator back until its last item has been taken."""
-
-    def open(self) -> None:
-        """Let the one who waits go on."""
-
-    def wait(self) -> Awaitable[None]:
-        """Wait until it is opened, and close it again."""
-
-
-class StageHost(Protocol):
-    """What a stage needs of the place it runs in."""
-
-    def now_ns(self) -> int:
-        """Monotonic time."""
-
-    def wake(self) -> None:
-        """Run the stage soon; same thread, coalesced."""
-
-    def run_now(self) -> None:
-        """Run the stage before this returns; same thread, and never from within a turn."""
-
-    def wake_threadsafe(self) -> None:
-        """Run the stage soon; any thread."""
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], None]:
-        """Run a coroutine beside the stage; returns what cancels it."""
-
-    def gate(self) -> Gate:
-        """Make a closed gate."""
-
-    def in_thread(self) -> bool:
-        """Whether the caller is on the thread that runs the stage."""
-
-    def finished(self, stage: Stage) -> None:
-        """The stage is done: completed, failed (`stage.error`) or cancelled."""
-
-    def interrupted(self, stage: Stage, generation: int, dropped: Mapping[str, int]) -> None:
-        """An interrupt has been applied; `dropped` counts by edge or node what it dropped."""
 
 
 class Stage:
@@ -108,6 +85,7 @@ class Stage:
         "_entries",
         "_exits",
         "_flushes",
+        "_gates",
         "_interrupts",
         "_leaves_open",
         "_next_entry",
@@ -116,9 +94,11 @@ class Stage:
         "_posted",
         "_running",
         "_slow_turns",
+        "_spans",
         "_spare",
         "_suspended",
         "_taking",
+        "_taps",
         "_timer_order",
         "_timers",
         "adapters",
@@ -171,6 +151,10 @@ class Stage:
         self._timer_order = itertools.count()
         self._paused_since_ns: int | None = None
         self._paused_ns = 0
+        self._taps: list[Tap] = []
+        self._gates: list[Interception] = []
+        #: What was taken back lately, and at which nodes: more of it may be on its way.
+        self._spans: list[tuple[CancelledSpan, frozenset[str]]] = []
 
     def assemble(
         self,
@@ -192,12 +176,15 @@ class Stage:
         self._exits = tuple(exits)
         self._leaves_open = leaves
         for entry in entries:
-            prompt = entry.receiver.rings_outside_turns
-            entry.receiver.on_readable = self.host.run_now if prompt else self.host.wake
+            self._listen(entry)
         for exit_ in exits:
             exit_.sender.on_credit = self.host.wake
         for adapter in reversed(self.adapters):
             adapter.start()
+
+    def _listen(self, entry: Entry) -> None:
+        prompt = entry.receiver.rings_outside_turns
+        entry.receiver.on_readable = self.host.run_now if prompt else self.host.wake
 
     # --- driving ------------------------------------------------------------------------------
 
@@ -245,6 +232,10 @@ class Stage:
                 self._note_left(exit_.adapter)
         for entry in self._entries:
             entry.receiver.flush()
+        for tap in self._taps:
+            tap.flush()
+        for gate in self._gates:
+            gate.flush()
 
     def _note_left(self, adapter: OperatorAdapter) -> None:
         """End a node whose outputs nobody takes any more, and so what only feeds it."""
@@ -254,10 +245,16 @@ class Stage:
             self.post(adapter, COMPLETE)
 
     def next_due_ns(self) -> int | None:
-        """When the next timer is due, on the host's clock; None while the stage's stands still."""
-        if not self._timers or self._paused_since_ns is not None or self.done:
+        """When the next timer is due, on the host's clock; None while the stage's stands still.
+
+        Or when an interception has waited long enough.
+        """
+        if self._paused_since_ns is not None or self.done:
             return None
-        return self._timers[0].due_ns + self._paused_ns
+        due_ns = [gate.due_ns for gate in self._gates if gate.due_ns is not None]
+        if self._timers and not self.is_full:
+            due_ns.append(self._timers[0].due_ns + self._paused_ns)
+        return min(due_ns, default=None)
 
     @property
     def slice_is_over(self) -> bool:
@@ -267,12 +264,17 @@ class Stage:
     @property
     def exits_ready(self) -> bool:
         """Whether every out edge that goes on has credit, and nothing is queued before one."""
-        if self.outbox:
+        if self.outbox or self.is_full:
             return False
         for exit_ in self._exits:  # noqa: SIM110 - all() over a generator costs twice as much
             if not exit_.completed and not exit_.sender.ready:
                 return False
         return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an interception holds so much that nothing more may leave."""
+        return bool(self._gates) and any(gate.full for gate in self._gates)
 
     def _take_common(self) -> bool:
         """Run the common turn: a packet of the only input, and nothing else to do; else False."""
@@ -284,6 +286,7 @@ class Stage:
             or self._posted
             or self._calling
             or self._timers
+            or self._gates
             or self.words[ANNOUNCED] != self.generation
         ):
             return False
@@ -296,7 +299,7 @@ class Stage:
         self._push(entry, item)
         return True
 
-    def _admit(self, now_ns: int) -> bool:  # noqa: PLR0911 - one return per kind of stimulus
+    def _admit(self, now_ns: int) -> bool:
         """Run one turn; False if there is none to run now."""
         if self.done:
             return False
@@ -308,11 +311,21 @@ class Stage:
         if self.outbox and not self._drain_exits():
             self._paused_since_ns = now_ns
             return False
+        if self._gates:
+            admitted = self._open_gates()
+            if admitted is not None:
+                return admitted
+        return self._admit_next(now_ns)
+
+    def _admit_next(self, now_ns: int) -> bool:
+        """Run one turn, now that nothing waits for room."""
         if self._suspended:
             return self._resume(now_ns)
         if self._flushes:
-            self.ticket = Ticket()
-            self._flushes.popleft().run_flush()
+            adapter = self._flushes.popleft()
+            if not self._take_fed(adapter):
+                self.ticket = Ticket()
+                adapter.run_flush()
             return True
         if self._posted:
             return self._run_posted()
@@ -340,6 +353,16 @@ class Stage:
         first.resume()
         self._suspended += rest
         return True
+
+    def _open_gates(self) -> bool | None:
+        """Let one packet of an interception pass; False: all must wait, None: nothing need."""
+        for gate in self._gates:
+            gate.take_answers()
+        for gate in self._gates:
+            if gate.let_pass():
+                return True
+        self._gates = [gate for gate in self._gates if not gate.over]
+        return False if self.is_full else None
 
     def _run_posted(self) -> bool:
         adapter, output = self._posted.popleft()
@@ -397,7 +420,7 @@ class Stage:
     def _push(self, entry: Entry, item: Item) -> None:
         receiver = entry.receiver
         generation = item.origin.generation
-        if generation != self.generation:
+        if generation != self.generation or self._spans:
             fitting = self._fit(entry, item)
             if fitting is None:
                 receiver.release()
@@ -422,15 +445,28 @@ class Stage:
         if item.origin.generation > self.generation:  # nobody announced it: all that is here is old
             self._apply_interrupt(Interrupt(item.origin.generation, self._node_ids))
             return None if self.done else item
+        if self._spans and self._is_taken_back(entry, item):
+            return None
+        if item.origin.generation == self.generation:
+            return item
         if is_stale(item.origin, entry.adapter.stale_below):
             return None
         return item.with_generation(self.generation)
+
+    def _is_taken_back(self, entry: Entry, item: Item) -> bool:
+        since_ns = self.host.now_ns() - SPAN_REMEMBERED_NS
+        self._spans = [each for each in self._spans if each[0].before_ns > since_ns]
+        node_id = entry.adapter.node_id
+        return any(span(item.origin) for span, nodes in self._spans if node_id in nodes)
 
     def _take_end(self, entry: Entry) -> bool:
         """End one input, once nothing of it is under way."""
         receiver = entry.receiver
         if entry.adapter.calls:
             return False
+        if entry.fed:
+            entry.ended = receiver.ended or receiver.error is not None
+            return entry.ended
         if receiver.error is not None:
             entry.ended = True
             self.fail(receiver.error)
@@ -441,6 +477,22 @@ class Stage:
             for port in entry.ports:
                 entry.adapter.end_of(port)
             return True
+        return False
+
+    def _take_fed(self, adapter: OperatorAdapter) -> bool:
+        """Give a node, before it is flushed, what was published to it; whether there was any."""
+        if not adapter.inputs_ended:
+            return False
+        for entry in self._entries:
+            if entry.fed and entry.adapter is adapter and not entry.ended:
+                item = entry.receiver.try_receive()
+                if item is not None:
+                    self._push(entry, item)
+                    if not adapter.calls:
+                        self.request_flush(adapter)
+                    return True
+                entry.ended = True
+                entry.receiver.close()
         return False
 
     def _finish_if_complete(self) -> bool:
@@ -484,11 +536,13 @@ class Stage:
                 entry.ended = True
                 entry.receiver.close()
 
-    def post(self, adapter: OperatorAdapter, output: Any) -> None:
-        """Hand an adapter an output from outside a turn; any thread."""
-        if not self.done:
-            self._posted.append((adapter, output))
-            self._wake()
+    def post(self, adapter: OperatorAdapter, output: Any) -> bool:
+        """Hand an adapter an output from outside a turn; any thread. False: the stage is done."""
+        if self.done:
+            return False
+        self._posted.append((adapter, output))
+        self._wake()
+        return True
 
     @property
     def running(self) -> bool:
@@ -528,6 +582,66 @@ class Stage:
             if timer.adapter is adapter:
                 timer.cancel()
 
+    # --- hands, see engine.stage_hands ------------------------------------------------------------
+
+    def add_tap(self, tap: Tap) -> None:
+        """Ring its doorbell with the others; until `remove_tap`."""
+        self._taps.append(tap)
+
+    def remove_tap(self, tap: Tap) -> None:
+        """It has been detached."""
+        self._taps.remove(tap)
+
+    def add_gate(self, gate: Interception) -> None:
+        """Let it hold packets back; until it is over."""
+        self._gates.append(gate)
+
+    def add_feed(self, entry: Entry) -> None:
+        """Take from one more edge, which may go on for ever: no end of it ends its node."""
+        entry.adapter.merges()
+        self._entries += (entry,)
+        if self._leaves_open:
+            self._taking += (entry,)
+        self._listen(entry)
+        self.host.wake()
+
+    def taken(self) -> dict[str, int]:
+        """In edge → ordinal of the next packet to be taken off it."""
+        return {entry.receiver.edge_id: entry.receiver.next_seq for entry in self._entries}
+
+    def is_held_back(self, adapter: OperatorAdapter) -> bool:
+        """Whether an interception holds something of a node."""
+        return any(gate.holds for gate in self._gates if gate.adapter is adapter)
+
+    def tell(self, control: Control, nodes: frozenset[str], before_ns: int) -> Counter[str]:
+        """Tell nodes a control message; never from within a turn.
+
+        Args:
+            control: the message.
+            nodes: who is told; others may be among them.
+            before_ns: when it was said, on the host's clock.
+
+        Returns:
+            Edge or node id → how much of what is taken back was dropped there.
+        """
+        covered = [adapter for adapter in self.adapters if adapter.node_id in nodes]
+        dropped: Counter[str] = Counter()
+        message = control.message
+        if isinstance(message, CancelSpeculation):
+            span = CancelledSpan(message.from_ns, message.to_ns, before_ns)
+            self._spans = [*self._spans[1 - SPANS_MAX :], (span, nodes)]
+            dropped = self._discard(covered, lambda _: span)
+            for adapter in covered:
+                dropped[adapter.node_id] += adapter.discard(span, flush=False)
+            self._suspended = [adapter for adapter in self._suspended if adapter.is_suspended]
+            for adapter in covered:
+                adapter.go_on()
+        for adapter in covered:
+            if not self.done:
+                adapter.tell(control)
+        self.host.wake()
+        return +dropped
+
     # --- ending -------------------------------------------------------------------------------
 
     def fail(self, error: RemoteMediaError) -> None:
@@ -560,13 +674,20 @@ class Stage:
             exit_.abandon()
         self.outbox = 0
         self._timers.clear()
-        self._posted.clear()
+        posted, self._posted = self._posted, deque()
+        for adapter, output in posted:
+            if type(output) is ParamsChange:
+                adapter.refuse(output)
         self._flushes.clear()
         for adapter in self.adapters:
             adapter.abandon()
         self._suspended.clear()
         for entry in self._entries:
             entry.receiver.close()
+        for gate in self._gates:
+            gate.abandon()
+        for tap in self._taps:
+            tap.on_completed()
         self.flush()
 
     def interrupt(self, interrupt: Interrupt) -> None:
@@ -600,7 +721,7 @@ class Stage:
         self.generation = generation = interrupt.generation
         self.words[ANNOUNCED] = max(self.words[ANNOUNCED], generation)
         self.ticket = Ticket()
-        dropped: Counter[str] = Counter()
+        settlement = Settlement(generation)
         covered = [adapter for adapter in self.adapters if adapter.node_id in interrupt.nodes]
         if len(covered) == len(self.adapters):
             self.words[STALE_BELOW] = max(self.words[STALE_BELOW], generation)
@@ -609,25 +730,48 @@ class Stage:
                 adapter.stale_below = generation
             else:
                 adapter.carry_on()
-        for exit_ in self._exits:
-            dropped[exit_.sender.edge_id] += exit_.purge(exit_.adapter.stale_below)
+        for gate in self._gates:
+            if gate.adapter not in covered:
+                gate.carry_on(generation)
+        dropped = self._discard(covered, lambda adapter: older_than(adapter.stale_below))
         self._timers = [timer for timer in self._timers if timer.adapter not in covered]
         heapq.heapify(self._timers)
         posted, self._posted = self._posted, deque()
         for adapter, output in posted:
-            if adapter in covered and output is not COMPLETE:
+            if adapter in covered and output is not COMPLETE and type(output) is not ParamsChange:
                 dropped[adapter.node_id] += 1
             else:
                 self._posted.append((adapter, output))
-        for entry in self._entries:
-            if entry.adapter in covered:
-                dropped[entry.receiver.edge_id] += entry.receiver.discard_older(generation)
         for adapter in reversed(covered):  # from the sinks upward: reset may emit
+            played = adapter.played()
+            if played:
+                settlement.played[adapter.node_id] = played
             dropped[adapter.node_id] += adapter.interrupt()
             if self.done:
                 return
         self._suspended = [adapter for adapter in self._suspended if adapter.is_suspended]
-        self.host.interrupted(self, generation, +dropped)
+        settlement.add_dropped(dropped)
+        self.host.interrupted(self, settlement)
+
+    def _discard(
+        self,
+        covered: Sequence[OperatorAdapter],
+        unwanted_at: Callable[[OperatorAdapter], Unwanted],
+    ) -> Counter[str]:
+        """Drop what is not wanted before and behind some nodes, in the order of its way back."""
+        dropped: Counter[str] = Counter()
+        for exit_ in self._exits:
+            if exit_.adapter in covered:
+                dropped[exit_.sender.edge_id] += exit_.purge(unwanted_at(exit_.adapter))
+        for gate in self._gates:
+            if gate.adapter in covered:
+                dropped[gate.adapter.node_id] += gate.discard(unwanted_at(gate.adapter))
+        for entry in self._entries:
+            if entry.adapter in covered:
+                dropped[entry.receiver.edge_id] += entry.receiver.discard(
+                    unwanted_at(entry.adapter)
+                )
+        return dropped
 
     def oldest_call_ns(self) -> int | None:
         """When the longest silent asynchronous call last gave a sign of life; None if none runs."""
@@ -644,7 +788,8 @@ class Stage:
         if self.done:
             return ()
         due_ns = self.next_due_ns()
-        timer = None if due_ns is None else (due_ns, self._timers[0].adapter.node_id)
+        timers = self._timers
+        timer = (due_ns, timers[0].adapter.node_id) if timers and due_ns is not None else None
         now_ns = self.host.now_ns()
         return tuple(waiting_of(self._entries, self._exits, self.adapters, timer, now_ns))
 

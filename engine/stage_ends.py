@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from engine.adapters import OperatorAdapter
     from engine.edges.contract import EdgeReceiver, EdgeSender
+    from engine.interruption import Unwanted
     from engine.packet import Packet
     from engine.stage import Stage
 
@@ -139,13 +140,13 @@ class Exit:
         if self.completed and not queue:
             self.sender.finish()
 
-    def purge(self, generation: int) -> int:
-        """Drop what is queued and stale in a generation; how many that were."""
+    def purge(self, unwanted: Unwanted) -> int:
+        """Drop what is queued and not wanted any more; how many that were."""
         dropped = 0
-        waiting = discard_waiting(self.sender, generation)
+        waiting = discard_waiting(self.sender, unwanted)
         kept: deque[tuple[Packet, Ticket]] = deque()
         for packet, ticket in self.queue:
-            if is_stale(packet.origin, generation):
+            if unwanted(packet.origin):
                 dropped += 1
                 self._stage.outbox -= 1
                 ticket.settle_one()
@@ -168,14 +169,27 @@ class Exit:
 class Entry:
     """The stage's side of one in edge: which adapter its items go to."""
 
-    __slots__ = ("adapter", "ended", "ports", "receiver", "take")
+    __slots__ = ("adapter", "ended", "fed", "ports", "receiver", "take")
 
     def __init__(
-        self, receiver: EdgeReceiver, adapter: OperatorAdapter, ports: Sequence[str]
+        self,
+        receiver: EdgeReceiver,
+        adapter: OperatorAdapter,
+        ports: Sequence[str],
+        *,
+        fed: bool = False,
     ) -> None:
+        """Stand behind an in edge.
+
+        Args:
+            receiver: the edge's receiving end.
+            adapter: where what comes goes to.
+            ports: the adapter's input ports that the edge feeds (several for an ingress).
+            fed: it brings what is published while the session runs; its end ends no port.
+        """
+        self.fed = fed
         self.receiver = receiver
         self.adapter = adapter
-        #: The adapter's input ports that this edge feeds (several for an ingress).
         self.ports = tuple(ports)
         self.ended = False
         self.take: Callable[[Any], None] = adapter.on_next

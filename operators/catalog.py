@@ -48,6 +48,7 @@ NODE_TYPES: Final = {
     "FastResampleNode": "operators.audio.resample:FastResample",
     "GainNode": "operators.audio.gain:Gain",
     "MixerNode": "operators.audio.mixer:Mixer",
+    "PlaybackNode": "operators.audio.playback:Playback",
     "RustFormatConverterNode": "operators.audio.sample_format:AudioFormat",
     "RustResampleNode": "operators.audio.resample:FastResample",
     "RustVADNode": "operators.audio.energy_vad:EnergyVAD",

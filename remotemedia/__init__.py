@@ -30,7 +30,7 @@ from engine.errors import (  # noqa: E402
 )
 from engine.executors.contract import Progress  # noqa: E402
 from engine.flags import FLAG_GAP  # noqa: E402
-from engine.interruption import Settlement  # noqa: E402
+from engine.interruption import Played, Settlement  # noqa: E402
 from engine.operator import (  # noqa: E402
     Context,
     Emission,
@@ -60,8 +60,10 @@ from engine.reactive.collect import collect  # noqa: E402
 from engine.reactive.function import rx  # noqa: E402
 from engine.registry import Registry  # noqa: E402
 from engine.session.blocking import BlockingSession  # noqa: E402
+from engine.session.hands import Interception, Request, Tap  # noqa: E402
 from engine.session.interruptions import Interruption  # noqa: E402
 from engine.session.session import Session  # noqa: E402
+from engine.steering import ParamsTaken  # noqa: E402
 from engine.version import VERSION  # noqa: E402
 from remotemedia.pipeline import Pipeline, builtin_registry  # noqa: E402
 from remotemedia.registration import register_node  # noqa: E402
@@ -90,6 +92,7 @@ __all__ = [
     "File",
     "Flow",
     "InitTimeoutError",
+    "Interception",
     "Interruption",
     "Json",
     "ManifestError",
@@ -101,14 +104,17 @@ __all__ = [
     "Outputs",
     "Packet",
     "Params",
+    "ParamsTaken",
     "Payload",
     "PeerDiedError",
     "Pipeline",
+    "Played",
     "Ports",
     "Problem",
     "Progress",
     "Registry",
     "RemoteMediaError",
+    "Request",
     "ResourceLimitError",
     "Session",
     "Settings",
@@ -117,6 +123,7 @@ __all__ = [
     "SpawnError",
     "StartupError",
     "Table",
+    "Tap",
     "Tensor",
     "Text",
     "TransportError",

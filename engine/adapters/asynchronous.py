@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.adapters.base import OperatorAdapter
+from engine.adapters.base import OperatorAdapter, handed_on
 from engine.packet import Members, Packet
+from engine.steering import BYPASS, ENABLED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,19 +42,21 @@ class AsyncAdapter(OperatorAdapter):
         if len(self.calls) >= self.concurrency:
             self._start(self.calls[self.concurrency - 1])
 
-    def interrupt(self) -> int:
+    def go_on(self) -> None:
         """See `OperatorAdapter`; what waited behind calls that were cancelled begins."""
-        dropped = super().interrupt()
+        super().go_on()
         for call in list(self.calls)[: self.concurrency]:
             if call.started is None and not call.done and not self._stage.done:
                 self._start(call)
-        return dropped
 
     def _start(self, call: Call) -> None:
         """Begin a call of process. What timers emit beside it descends from its packet."""
         alone = self.concurrency == 1 and self._open is None
         if call.packet is not None and (alone or self.origin is None):
             self._follow(call.packet)
+        if call.packet is not None and self.state != ENABLED:
+            call.finish(handed_on(call.packet) if self.state == BYPASS else None, self._clock())
+            return
         try:
             started = self.operator.process(call.packet, self.context)
         except KeyboardInterrupt:

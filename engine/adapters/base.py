@@ -11,20 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 from engine.adapters.calls import Call
 from engine.adapters.emission import Emitter
-from engine.context import COMPLETE, NodeContext
-from engine.errors import UsageError
-from engine.interruption import is_stale
+from engine.context import COMPLETE, NodeContext, ParamsChange
+from engine.errors import NodeError, UsageError
+from engine.hot_params import changed_params
+from engine.interruption import Played, older_than
 from engine.observe.statistics import NodeStatistics
 from engine.outlet import PortInlet
 from engine.packet import Members, Packet
+from engine.steering import ENABLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pydantic import BaseModel
+
+    from engine.errors import RemoteMediaError
+    from engine.interruption import Unwanted
     from engine.operator import Operator
     from engine.outlet import Outlet
     from engine.packet import Group
+    from engine.payloads import Control
     from engine.stage import Stage
+    from engine.steering import NodeState
+
+#: A node says of so many things how much of them was played: they travel in one message.
+PLAYED_MAX = 64
 
 
 class OperatorAdapter(Emitter):
@@ -41,9 +52,12 @@ class OperatorAdapter(Emitter):
         completed: nothing more comes out of it.
         initialized: its operator's initialize was called, so that its cleanup must be.
         is_leaf: the stage has completed only once it has.
+        state: what becomes of its input, see `engine.steering`.
     """
 
     __slots__ = (
+        "_changes",
+        "_completing",
         "_joins",
         "_port_sources",
         "_received",
@@ -55,6 +69,7 @@ class OperatorAdapter(Emitter):
         "initialized",
         "is_leaf",
         "only_sends",
+        "state",
     )
 
     def __init__(
@@ -79,6 +94,11 @@ class OperatorAdapter(Emitter):
         #: Whether all its outputs leave the stage; none feeds another node in it.
         self.only_sends = False
         self.initialized = False
+        self.state: NodeState = ENABLED
+        #: Changes of its params that wait until no call is open.
+        self._changes: deque[ParamsChange] = deque()
+        #: It has completed, but for what an interception holds.
+        self._completing = False
         self._joins = cls.joins
         #: Input port → outlets and edges that feed it and have not ended.
         self._port_sources = dict.fromkeys(operator.inputs, 0)
@@ -96,7 +116,13 @@ class OperatorAdapter(Emitter):
         """Count one more outlet or edge that feeds a port and will end it."""
         self._port_sources[port] = self._port_sources.get(port, 0) + 1
         if sum(self._port_sources.values()) > 1:
+            self.merges()
+
+    def merges(self) -> None:
+        """Several sources feed it: their packets are counted by source from now on."""
+        if self._counts is None:
             self._counts = {}
+            self._sequence = -1
 
     def start(self) -> None:
         """Everything is connected; nothing flows yet."""
@@ -119,9 +145,9 @@ class OperatorAdapter(Emitter):
 
     def accepts_more(self, ports: Sequence[str]) -> bool:
         """Whether a packet from an edge that feeds these ports may be admitted now."""
-        if len(self.calls) >= self.concurrency:
+        if len(self.calls) >= self.concurrency or self._changes:
             return False
-        if not self.chooses:
+        if not self.chooses or self.state != ENABLED:
             return True
         try:
             return any(self.operator.wants(port) for port in ports)
@@ -143,12 +169,62 @@ class OperatorAdapter(Emitter):
 
     def take_posted(self, output: Any) -> None:
         """Emit what came from outside process and flush; too late once the node has completed."""
+        if type(output) is ParamsChange:
+            self._changes.append(output)
+            self._apply_changes()
+            return
         if self.completed:
             return
         if output is COMPLETE:
             self.leave()
         else:
             self.emit(output)
+
+    def _apply_changes(self) -> None:
+        """Let waiting changes of params take effect, now that no call is open."""
+        while self._changes and not self.calls:
+            change = self._changes.popleft()
+            if self.completed:
+                self.refuse(change)
+            else:
+                change.done(self._changed(change))
+
+    def refuse(self, change: ParamsChange) -> None:
+        """There is nothing left that it could have an effect on."""
+        change.done(UsageError(f"node {self.node_id!r} has ended", node_id=self.node_id))
+
+    def _changed(self, change: ParamsChange) -> BaseModel | RemoteMediaError:
+        """The params with a change applied, or why it was not."""
+        operator = self.operator
+        before = operator.params
+        try:
+            operator.params = changed_params(operator, self.node_id, change.params)
+            operator.params_changed(before, self.context)
+        except KeyboardInterrupt:
+            raise
+        except UsageError as error:
+            operator.params = before
+            return error
+        except BaseException as error:
+            operator.params = before
+            told = NodeError.of(self.node_id, error, during="params_changed")
+            told.message = f"the params were not changed: {told.message}"
+            return told
+        params: BaseModel = operator.params
+        return params
+
+    def set_state(self, state: NodeState) -> None:
+        """Say what becomes of what comes in from now on; what has been taken in goes on."""
+        self.state = state
+
+    def tell(self, control: Control) -> None:
+        """Tell the operator a control message."""
+        if self.completed:
+            return
+        try:
+            self.operator.control(control, self.context)
+        except BaseException as error:
+            self._raised(error, "control")
 
     def leave(self) -> None:
         """Complete before the inputs have ended, behind what is under way, and without a flush.
@@ -198,6 +274,7 @@ class OperatorAdapter(Emitter):
             self._emit_result(call.result)
         self._start_next()
         call.ticket.settle_one()
+        self._apply_changes()
         if self._flushing:
             self._complete_if_flushed()
         elif not self.calls and not any(self._port_sources.values()):
@@ -205,6 +282,11 @@ class OperatorAdapter(Emitter):
 
     def _start_next(self) -> None:
         """A call has ended: start the one that waited for its place, if one did."""
+
+    @property
+    def inputs_ended(self) -> bool:
+        """Whether all that feeds it has ended."""
+        return not any(self._port_sources.values())
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -257,6 +339,9 @@ class OperatorAdapter(Emitter):
         """Nothing more comes out of this node."""
         if self.completed or self._stage.done:
             return
+        if self._stage.is_held_back(self):
+            self._completing = True
+            return
         self.completed = True
         self._stage.cancel_timers(self)
         for outlet in self.outlets.values():
@@ -264,22 +349,46 @@ class OperatorAdapter(Emitter):
         if self.is_leaf:
             self._stage.leaf_completed()
 
+    def nothing_held(self) -> None:
+        """An interception has let all it held pass."""
+        if self._completing:
+            self.complete()
+
     # --- interruption -------------------------------------------------------------------------
+
+    def played(self) -> tuple[Played, ...]:
+        """What the operator says it is playing; of very much the newest."""
+        try:
+            playing = tuple(self.operator.played())[-PLAYED_MAX:]
+            for each in playing:
+                if not isinstance(each, Played):
+                    raise TypeError(f"played gives Played, not {type(each).__name__}")
+        except BaseException as error:
+            self._raised(error, "played")
+            return ()
+        return playing
 
     def interrupt(self) -> int:
         """Forget what is stale: iterators, calls, held state; how many of the first two."""
-        dropped = self._abandon_stale()
+        dropped = self.discard(older_than(self.stale_below), flush=True)
         self.carry_on()
         try:
             self.operator.reset(self.context)
         except BaseException as error:
             self._raised(error, "reset")
             return dropped
+        self.go_on()
+        return dropped
+
+    def go_on(self) -> None:
+        """Do what waited for something that was dropped: a change of params, a call, the end."""
+        self._apply_changes()
+        if not self._stage.is_held_back(self):
+            self.nothing_held()
         if self._flushing:
             self._complete_if_flushed()
-        elif not any(self._port_sources.values()) and not self.completed:
+        elif self.inputs_ended and not self.completed:
             self._stage.request_flush(self)
-        return dropped
 
     def carry_on(self) -> None:
         """Go on as before; what comes out from now on is of the stage's generation."""
@@ -290,16 +399,30 @@ class OperatorAdapter(Emitter):
         """Close iterators and cancel calls; their tickets settle, so that the credits return."""
         self._abandon_result()
         self._abandon_calls(self.calls)
+        while self._changes:
+            self.refuse(self._changes.popleft())
 
-    def _abandon_stale(self) -> int:
-        """Abandon what descends from stale packets; how many iterators and calls that were."""
-        stale = [call for call in self.calls if call.is_stale(self.stale_below)]
-        self._abandon_calls(stale)
+    def discard(self, unwanted: Unwanted, *, flush: bool) -> int:
+        """Abandon what descends from packets that are not wanted any more.
+
+        Args:
+            unwanted: says of a packet whether it is not.
+            flush: whether what a flush gives, which descends from no packet alone, goes as well.
+
+        Returns:
+            How many iterators and calls that were.
+        """
+        calls = [
+            call for call in self.calls if (flush if call.origin is None else unwanted(call.origin))
+        ]
+        self._abandon_calls(calls)
+        if self._open is None or (self._flushing and not flush):
+            return len(calls)
         origin = self.origin
-        if self._open is None or (origin is not None and not is_stale(origin, self.stale_below)):
-            return len(stale)
+        if not (flush if origin is None else unwanted(origin)):
+            return len(calls)
         self._abandon_result()
-        return len(stale) + 1
+        return len(calls) + 1
 
     def _abandon_calls(self, calls: Iterable[Call]) -> None:
         abandoned = list(calls)
@@ -316,3 +439,8 @@ class OperatorAdapter(Emitter):
     def statistics(self) -> NodeStatistics:
         """A snapshot of the node's counts."""
         return NodeStatistics(self._received, self._emitted, self._busy_ns, self._waited_ns)
+
+
+def handed_on(item: Packet | Mapping[str, Packet], _: Any = None) -> Packet | list[Packet]:
+    """What comes of an input that is not processed but handed on; a group becomes its members."""
+    return item if isinstance(item, Packet) else list(item.values())

@@ -11,15 +11,15 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from engine.interruption import is_stale
 from engine.packet import Packet
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
 
-    from engine.stage import Gate, StageHost
+    from engine.packet import Origin
     from engine.stage_ends import Ticket
+    from engine.stage_host import Gate, StageHost
 
 #: What is the operator's own where it is awaited: a cancellation may be ours there. What it raises
 #: in a synchronous call is always its own, see `engine.adapters.emission`.
@@ -72,13 +72,13 @@ class Call:
         """Whether it has something to take."""
         return self.done or bool(self.items)
 
-    def is_stale(self, generation: int) -> bool:
-        """Whether what it was called with is stale in a generation; a flush gives what was held."""
+    @property
+    def origin(self) -> Origin | None:
+        """That of what it was called with; None: it is a flush, which gives what was held."""
         packet = self.packet
         if packet is None:
-            return True
-        first = packet if isinstance(packet, Packet) else next(iter(packet.values()))
-        return is_stale(first.origin, generation)
+            return None
+        return (packet if isinstance(packet, Packet) else next(iter(packet.values()))).origin
 
     def spawn(self, started: Any, host: StageHost, logger: logging.Logger) -> None:
         """Run it beside the stage.
@@ -95,6 +95,12 @@ class Call:
             self.cancel = host.spawn(self._iterate(host, self.gate, logger))
         else:
             self.cancel = host.spawn(self._await(host))
+
+    def finish(self, result: Any, now_ns: int) -> None:
+        """It is over before it has begun."""
+        self.result = result
+        self.done = True
+        self.started_ns = now_ns
 
     def fail(self, error: BaseException, now_ns: int) -> None:
         """It could not even begin."""

@@ -200,7 +200,7 @@ class Emitter:
         Args:
             iterator: what is left.
             pulled: a lazy iterator, asked for an item only while every out edge has credit; a list
-                is not.
+                is not, and waits for a full interception only.
         """
         stage = self._stage
         while not stage.done:
@@ -218,7 +218,7 @@ class Emitter:
             finally:
                 self._busy_ns += self._clock() - started
             self.emit(item)
-            if (stage.has_suspended or stage.slice_is_over) and not stage.done:
+            if (stage.has_suspended or stage.is_full or stage.slice_is_over) and not stage.done:
                 self._suspend(iterator, pulled=pulled)
                 return
         if stage.done:

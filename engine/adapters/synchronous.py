@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from engine.adapters.base import OperatorAdapter
-from engine.interruption import is_stale
+from engine.adapters.base import OperatorAdapter, handed_on
 from engine.packet import Members, Packet
 from engine.payloads import PAYLOAD_TYPES
+from engine.steering import BYPASS, ENABLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from engine.interruption import Unwanted
     from engine.operator import Operator
     from engine.packet import Origin
     from engine.stage import Stage
     from engine.stage_ends import Ticket
+    from engine.steering import NodeState
 
 _new_object = object.__new__
 
@@ -39,6 +41,17 @@ class SyncAdapter(OperatorAdapter):
         #: What came while an iterator was suspended, with the ticket of each; a port's name for
         #: its end.
         self._backlog: deque[tuple[Packet | Mapping[str, Packet] | str, Ticket]] = deque()
+
+    def set_state(self, state: NodeState) -> None:
+        """See `OperatorAdapter.set_state`."""
+        super().set_state(state)
+        if not self._flushing:
+            self._process = self._process_of(state)
+
+    def _process_of(self, state: NodeState) -> Callable[..., Any]:
+        if state == ENABLED:
+            return self.operator.process
+        return handed_on if state == BYPASS else _nothing
 
     def leave(self) -> None:
         """See `OperatorAdapter.leave`."""
@@ -151,11 +164,12 @@ class SyncAdapter(OperatorAdapter):
             (_of_generation(item, generation), ticket) for item, ticket in self._backlog
         )
 
-    def _abandon_stale(self) -> int:
-        dropped = super()._abandon_stale()
+    def discard(self, unwanted: Unwanted, *, flush: bool) -> int:
+        """See `OperatorAdapter`; what waits behind an iterator may go, too."""
+        dropped = super().discard(unwanted, flush=flush)
         kept: deque[tuple[Packet | Mapping[str, Packet] | str, Ticket]] = deque()
         for item, ticket in self._backlog:
-            if isinstance(item, str) or not is_stale(_origin_of(item), self.stale_below):
+            if isinstance(item, str) or not unwanted(_origin_of(item)):
                 kept.append((item, ticket))
             else:
                 ticket.settle_one()
@@ -187,4 +201,4 @@ def _of_generation(
 
 
 def _nothing(packet: Any, ctx: Any) -> None:
-    """What a node does with its input once it has left."""
+    """What a node does with its input that is disabled, or has left."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.errors import EdgeError
+    from engine.interruption import Unwanted
     from engine.packet import Item
 
 
@@ -111,6 +112,10 @@ class EdgeReceiver(Protocol):
         """Whether try_receive would give an item now."""
 
     @property
+    def next_seq(self) -> int:
+        """Ordinal on this edge of what try_receive gives next, from 0."""
+
+    @property
     def ended(self) -> bool:
         """Whether the stream ended and everything before the end was received."""
 
@@ -124,8 +129,8 @@ class EdgeReceiver(Protocol):
     def release(self, count: int = 1) -> None:
         """Give credits back: that many turns have ended. Any order; batched."""
 
-    def discard_older(self, generation: int) -> int:
-        """Drop queued items older than a generation, credits returned; how many were dropped."""
+    def discard(self, unwanted: Unwanted) -> int:
+        """Drop the queued items that are not wanted, credits returned; how many those were."""
 
     def flush(self) -> None:
         """Send back the credits collected so far."""

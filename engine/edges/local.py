@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from engine.edges.contract import EdgeStatistics
 from engine.edges.hop_times import HopRecorder
-from engine.interruption import is_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from engine.clock import Clock
     from engine.errors import EdgeError
+    from engine.interruption import Unwanted
     from engine.packet import Item
 
 #: One in so many packets is timed: two readings of the clock are a tenth of a local hop.
@@ -121,6 +121,10 @@ class LocalEdge:
         return bool(self._queue)
 
     @property
+    def next_seq(self) -> int:
+        return self._sent - len(self._queue)
+
+    @property
     def ended(self) -> bool:
         return self._finished and not self._queue and self._error is None
 
@@ -149,8 +153,8 @@ class LocalEdge:
             if self.on_credit is not None:
                 self.on_credit()
 
-    def discard_older(self, generation: int) -> int:
-        kept = deque(item for item in self._queue if not is_stale(item.origin, generation))
+    def discard(self, unwanted: Unwanted) -> int:
+        kept = deque(item for item in self._queue if not unwanted(item.origin))
         dropped = len(self._queue) - len(kept)
         if dropped:
             self._queue = kept

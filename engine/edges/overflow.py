@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args, runtime_ch
 
 from engine.errors import EdgeError, EdgeOverflowError
 from engine.flags import FLAG_GAP
-from engine.interruption import is_stale
 from engine.packet import Group, Packet
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.edges.contract import EdgeSender, EdgeStatistics
+    from engine.interruption import Unwanted
     from engine.packet import Item
     from engine.plan import EdgePlan
 
@@ -65,9 +65,9 @@ def with_policy(sender: EdgeSender, edge: EdgePlan, now_ns: Callable[[], int]) -
     return OverflowSender(sender, edge.overflow, edge.capacity, edge.max_age_ms, now_ns)
 
 
-def discard_waiting(sender: EdgeSender, generation: int) -> int:
-    """Drop what an interrupt has made stale and waits before an edge; how many that were."""
-    return sender.discard_older(generation) if isinstance(sender, OverflowSender) else 0
+def discard_waiting(sender: EdgeSender, unwanted: Unwanted) -> int:
+    """Drop what waits before an edge and is not wanted any more; how many that were."""
+    return sender.discard(unwanted) if isinstance(sender, OverflowSender) else 0
 
 
 @runtime_checkable
@@ -174,9 +174,9 @@ class OverflowSender:
         if not self._queue:
             self._inner.finish()
 
-    def discard_older(self, generation: int) -> int:
-        """Drop what waits and is stale in a generation; how many. It leaves no gap to be marked."""
-        kept = deque(entry for entry in self._queue if not is_stale(entry[0].origin, generation))
+    def discard(self, unwanted: Unwanted) -> int:
+        """Drop what waits and is not wanted any more; how many. It leaves no gap to be marked."""
+        kept = deque(entry for entry in self._queue if not unwanted(entry[0].origin))
         dropped = len(self._queue) - len(kept)
         if dropped:
             self._queue = kept

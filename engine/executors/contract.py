@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from engine.edges.contract import EdgeStatistics
     from engine.edges.hop_times import HopTimes
     from engine.errors import RemoteMediaError
-    from engine.interruption import Interrupt
+    from engine.interruption import Interrupt, Settlement
     from engine.observe.statistics import StageStatistics
+    from engine.payloads import Control
     from engine.plan import StagePlan
+    from engine.stage_steering import HandEnds
+    from engine.steering import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,26 @@ class StageOwner(Protocol):
     def stage_failed(self, stage: RunningStage, error: RemoteMediaError) -> None:
         """The stage failed; may come after `stop`."""
 
-    def stage_interrupted(
-        self, stage: RunningStage, generation: int, dropped: Mapping[str, int]
+    def stage_interrupted(self, stage: RunningStage, settlement: Settlement) -> None:
+        """The stage has applied an interrupt."""
+
+    def stage_steered(
+        self, stage: RunningStage, number: int, outcome: Mapping[str, Any] | RemoteMediaError
     ) -> None:
-        """The stage has applied an interrupt; `dropped` counts by edge or node what it dropped."""
+        """The stage has carried out an order, or refused it."""
+
+    def stage_controls(self, node_id: str, control: Control) -> None:
+        """A node has something to say to all behind it, past the data."""
+
+
+class Hand(Protocol):
+    """A hand's edges between the session and a stage, seen from the stage's side."""
+
+    def ends(self) -> HandEnds:
+        """The stage's ends, on this loop."""
+
+    def specs(self) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """What a worker opens its ends by: `SteerCommand.edges`, and the descriptors."""
 
 
 class RunningStage(Protocol):
@@ -57,9 +76,15 @@ class RunningStage(Protocol):
 
     Attributes:
         plan: the stage; of several in one worker, the first.
+        local: whether its edges end on the session's own loop.
     """
 
     plan: StagePlan
+    local: bool
+
+    @property
+    def node_ids(self) -> Collection[str]:
+        """The nodes that run there."""
 
     @property
     def pid(self) -> int:
@@ -78,6 +103,18 @@ class RunningStage(Protocol):
 
     def interrupt(self, interrupt: Interrupt) -> None:
         """Make stale what is older in the scope; its owner is told when that is done."""
+
+    def steer(self, number: int, order: Order, hand: Hand | None = None) -> None:
+        """Carry out an order; its owner is told once what became of it.
+
+        Args:
+            number: what its owner calls it.
+            order: for nodes of this place, which has been opened.
+            hand: the edges that an `Attach` brings.
+
+        Raises:
+            UsageError: it cannot cross to the place: a value is no JSON, or it is too large.
+        """
 
     def stop(self) -> None:
         """End at once, whatever it is doing, in any state; returns immediately; twice is once."""

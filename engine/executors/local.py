@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.compile import compile_stage, make_operators
 from engine.errors import InitTimeoutError
@@ -12,6 +12,7 @@ from engine.executors.contract import Progress
 from engine.executors.lifecycle import cleanup_operators, initialize_operators
 from engine.hosts import AsyncioHost
 from engine.stage import Stage
+from engine.stage_steering import HandEnds, StageSteering
 from engine.wording import nodes_named
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from engine.config import Settings
     from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
     from engine.edges.hop_times import HopTimes
-    from engine.executors.contract import StageOwner
-    from engine.interruption import Interrupt
+    from engine.errors import RemoteMediaError
+    from engine.executors.contract import Hand, StageOwner
+    from engine.interruption import Interrupt, Settlement
     from engine.observe.statistics import StageStatistics
     from engine.plan import EdgePlan, StagePlan
+    from engine.steering import Order
 
 logger = logging.getLogger("remotemedia.session")
 
@@ -51,17 +54,22 @@ class LocalStage:
             settings: the session's.
         """
         self.plan = plan
+        self.node_ids = tuple(node.id for node in plan.nodes)
         self.pid = 0
+        self.local = True
         self._owner = owner
         #: Bound on all its operators' initialize together.
         self._init_timeout_s = settings.init_timeout_s
         self._cleanup_grace_s = settings.cleanup_grace_s
         self._host = AsyncioHost(self._on_finished)
         self._host.on_interrupted = self._on_interrupted
+        self._host.on_control = owner.stage_controls
         #: Nodes whose initialize has not returned yet, each with its last progress.
         self._unready = {node.id: Progress(node.id, "starting", 0.0, "") for node in plan.nodes}
         self._cleaning: asyncio.Task[None] | None = None
         self.stage = Stage(plan.id, session_id, self._host)
+        self._loop = asyncio.get_running_loop()
+        self._steering = StageSteering([self.stage])
         compile_stage(plan, make_operators(plan), self.stage, receivers, senders)
 
     async def start(self) -> None:
@@ -89,6 +97,15 @@ class LocalStage:
 
     def interrupt(self, interrupt: Interrupt) -> None:
         self.stage.interrupt(interrupt)
+
+    def steer(self, number: int, order: Order, hand: Hand | None = None) -> None:
+        ends = HandEnds() if hand is None else hand.ends()
+
+        def answered(outcome: Mapping[str, Any] | RemoteMediaError) -> None:
+            self._owner.stage_steered(self, number, outcome)
+
+        # Soon: whoever says it may be one of the stage's own nodes, in its turn.
+        self._loop.call_soon(self._steering.apply, order, ends, answered)
 
     def stop(self) -> None:
         self.stage.cancel()
@@ -125,8 +142,8 @@ class LocalStage:
         else:
             self._owner.stage_finished(self)
 
-    def _on_interrupted(self, _: Stage, generation: int, dropped: Mapping[str, int]) -> None:
-        self._owner.stage_interrupted(self, generation, dropped)
+    def _on_interrupted(self, _: Stage, settlement: Settlement) -> None:
+        self._owner.stage_interrupted(self, settlement)
 
     async def _clean_up(self) -> None:
         work = asyncio.create_task(self._join_and_clean_up())

@@ -5,24 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from engine.edges.contract import EdgeStatistics
 from engine.edges.hop_times import HopTimes
-from engine.errors import SpawnError, StartupError
+from engine.errors import SpawnError, StartupError, UsageError
 from engine.executors.contract import Progress
+from engine.interruption import Settlement
 from engine.limits import LEDGER, as_limit_error, memory_limit_bytes
 from engine.observe.statistics import NodeStatistics, StageStatistics
+from engine.payloads import Control
+from engine.steering import nodes_of, order_to_dict
 from engine.workers.interpreters import venv_python
+from engine.workers.messages import SteerCommand
 from engine.workers.notices import (
+    ControlNotice,
     ExitedNotice,
     FailedNotice,
     FinishedNotice,
     ProgressNotice,
     ReadyNotice,
     SettledNotice,
+    SteeredNotice,
     WorkerNotice,
 )
 from engine.workers.service import WorkerHandle, WorkerService, WorkerSpec
@@ -32,10 +39,11 @@ if TYPE_CHECKING:
 
     from engine.config import Settings
     from engine.errors import RemoteMediaError
-    from engine.executors.contract import StageOwner
+    from engine.executors.contract import Hand, StageOwner
     from engine.interruption import Interrupt
     from engine.plan import NodePlan, StagePlan
     from engine.session.wiring import Wiring
+    from engine.steering import Order
 
 logger = logging.getLogger("remotemedia.session")
 
@@ -84,6 +92,8 @@ class ProcessStage:
         self.plan = stages[0]
         self._stages = tuple(stages)
         self._nodes = tuple(node for stage in stages for node in stage.nodes)
+        self.node_ids = tuple(node.id for node in self._nodes)
+        self.local = False
         self._session_id = session_id
         self._owner = owner
         self._wiring = wiring
@@ -149,9 +159,26 @@ class ProcessStage:
 
     def interrupt(self, interrupt: Interrupt) -> None:
         if self._worker is None or self._finished:
-            self._owner.stage_interrupted(self, interrupt.generation, {})
+            self._owner.stage_interrupted(self, Settlement(interrupt.generation))
         else:
             self._worker.interrupt(interrupt)
+
+    def steer(self, number: int, order: Order, hand: Hand | None = None) -> None:
+        edges, fds = ({}, ()) if hand is None else hand.specs()
+        if self._worker is None or self._finished or self._failed:
+            for fd in fds:
+                os.close(fd)
+            error = UsageError(f"node {nodes_of(order)[0]!r} has ended")
+            self._loop.call_soon(self._owner.stage_steered, self, number, error)
+            return
+        try:
+            self._worker.steer(SteerCommand(number, order_to_dict(order), edges), fds)
+        except (TypeError, ValueError) as error:
+            for fd in fds:
+                os.close(fd)
+            raise UsageError(
+                f"the process of node {nodes_of(order)[0]!r} cannot be told: {error}"
+            ) from error
 
     def stop(self) -> None:
         if self._worker is not None:
@@ -202,7 +229,12 @@ class ProcessStage:
             case FailedNotice():
                 self._fail(as_limit_error(notice.error, self._settings.max_session_memory_mb))
             case SettledNotice():
-                self._owner.stage_interrupted(self, notice.generation, notice.dropped)
+                self._owner.stage_interrupted(self, notice.settlement)
+            case SteeredNotice():
+                outcome = notice.answer if notice.error is None else notice.error
+                self._owner.stage_steered(self, notice.number, outcome)
+            case ControlNotice():
+                self._owner.stage_controls(notice.node_id, Control.from_dict(notice.control))
             case FinishedNotice():
                 self._finished = True
                 self._statistics |= _stage_statistics(notice.statistics)

@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class RelayInput:
-    """An in edge of the plan."""
+    """An in edge of the plan, or one over which something is published.
 
-    edge: EdgePlan
+    Attributes:
+        edge: of the plan; None: what is published goes by the plan's edge for its port.
+        receiver: its receiving end.
+        before: packets taken off it before the present worker began, but for one it is given again.
+        finished: the worker has been told its end.
+    """
+
+    edge: EdgePlan | None
     receiver: EdgeReceiver
+    before: int = 0
+    finished: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +71,7 @@ class RelayTurn:
     Attributes:
         input: where it came from.
         item: the packet, or the group.
+        edge_id: the plan's edge by which the worker is given it.
         sent: the present worker has been given it.
         settled: the worker's turn with it has ended.
         failures: workers in a row that failed with it.
@@ -69,6 +79,7 @@ class RelayTurn:
 
     input: RelayInput
     item: Item
+    edge_id: str
     sent: bool = False
     settled: bool = False
     failures: int = 0
@@ -105,7 +116,7 @@ class Lineage:
 
     def given(self, turn: RelayTurn) -> None:
         """The present worker has been given a packet."""
-        self.edge_id, self.origin = turn.input.edge.id, turn.item.origin
+        self.edge_id, self.origin = turn.edge_id, turn.item.origin
         self.seen = True
 
     def of(self, packet: Packet, turn: RelayTurn | None) -> Packet:
@@ -127,7 +138,7 @@ class Lineage:
     def end_turn(self, turn: RelayTurn) -> None:
         """A turn has ended."""
         sequence = turn.item.origin.sequence
-        edge_id = turn.input.edge.id
+        edge_id = turn.edge_id
         counted, index = self.counts.get(edge_id, (-1, 0))
         before = index if counted == sequence else 0
         self.counts[edge_id] = (sequence, max(before, self.next_index))

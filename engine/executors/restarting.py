@@ -23,7 +23,7 @@ import functools
 import logging
 from collections import Counter, deque
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.edges.overflow import discard_waiting
 from engine.errors import (
@@ -33,13 +33,17 @@ from engine.errors import (
     NodeError,
     PeerDiedError,
     RemoteMediaError,
+    UsageError,
 )
 from engine.executors.contract import Progress
+from engine.executors.relay_steering import RelaySteering, span_of
 from engine.executors.relay_turns import Lineage, RelayInput, RelayOutput, RelayTurn
 from engine.executors.relayed_worker import RelayedWorker
-from engine.interruption import is_stale
+from engine.interruption import Settlement, older_than
 from engine.observe.statistics import NodeStatistics, StageStatistics
 from engine.packet import Group, Packet
+from engine.stage_steering import HandEnds
+from engine.steering import Attach, Detach, Tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,9 +52,12 @@ if TYPE_CHECKING:
     from engine.config import Settings
     from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
     from engine.edges.hop_times import HopTimes
-    from engine.executors.contract import RunningStage, StageOwner
-    from engine.interruption import Interrupt
+    from engine.executors.contract import Hand, RunningStage, StageOwner
+    from engine.interruption import Interrupt, Unwanted
+    from engine.packet import Item
+    from engine.payloads import Control
     from engine.plan import EdgePlan, StagePlan
+    from engine.steering import Order
 
 logger = logging.getLogger("remotemedia.session")
 
@@ -91,6 +98,8 @@ class RestartingStage:
         (node,) = plan.nodes
         assert node.restart is not None
         self.plan = plan
+        self.node_ids = (node.id,)
+        self.local = True
         self._node_id = node.id
         self._rule = node.restart
         self._owner = owner
@@ -100,7 +109,7 @@ class RestartingStage:
         self._hire: Callable[[], RelayedWorker] = functools.partial(
             RelayedWorker,
             plan,
-            [each.edge for each in self._inputs],
+            [edge for edge, _ in receivers],
             [each.edge for each in self._outputs],
             session_id,
             self,
@@ -114,6 +123,7 @@ class RestartingStage:
         #: Workers in a row that ended no turn; the pause before the next one doubles with them.
         self._fruitless = 0
         self._dropped = 0
+        self._steering = RelaySteering(node.id)
         #: What every worker is told: the last interrupt that its node was in the scope of, and the
         #: last one; and what the last one has dropped on this side, by edge.
         self._interrupts: list[Interrupt] = []
@@ -154,27 +164,72 @@ class RestartingStage:
         covered = self._node_id in interrupt.nodes
         still = [] if covered else [old for old in self._interrupts if self._node_id in old.nodes]
         self._interrupts = [*still, interrupt]
-        self._dropped_here = self._discard_stale(interrupt.generation) if covered else Counter()
+        self._dropped_here = Counter()
+        if covered:
+            self._dropped_here = self._discard(older_than(interrupt.generation))
         self._lineage.carry_on(interrupt.generation)
         self._worker.stage.interrupt(interrupt)
         if self._replacing is not None:  # one is dead, the other has taken nothing and may be long
-            self._owner.stage_interrupted(self, interrupt.generation, self._dropped_here)
+            self._owner.stage_interrupted(self, self._settled_here(interrupt.generation))
         self._wake()
 
-    def _discard_stale(self, generation: int) -> Counter[str]:
-        """Drop what is stale before the worker and behind it; how many, by edge."""
+    def steer(self, number: int, order: Order, hand: Hand | None = None) -> None:
+        ends = HandEnds() if hand is None else hand.ends()
+        self._loop.call_soon(self._carry_out, number, order, ends)
+
+    def _carry_out(self, number: int, order: Order, ends: HandEnds) -> None:
+        match order:
+            case Attach() | Detach():
+                outcome: Mapping[str, Any] | RemoteMediaError = {}
+                try:
+                    self._attach_or_detach(order, ends)
+                except RemoteMediaError as error:
+                    outcome = error
+                self._owner.stage_steered(self, number, outcome)
+                self._wake()
+                return
+            case Tell():
+                span = span_of(order)
+                dropped = Counter() if span is None else self._discard(span)
+                self._steering.dropped[number] = dropped
+        self._steering.open[number] = order
+        if self._replacing is None:  # else the next one is told
+            self._worker.stage.steer(number, order)
+
+    def _attach_or_detach(self, order: Attach | Detach, ends: HandEnds) -> None:
+        if self._ended:
+            raise UsageError(f"node {self._node_id!r} has ended", node_id=self._node_id)
+        if isinstance(order, Detach):
+            self._steering.detach(order.hand_id)
+        elif order.kind == "publish":
+            assert ends.gives is not None
+            ends.gives.on_readable = self._wake
+            self._inputs.append(RelayInput(None, ends.gives))
+        elif order.kind == "tap":
+            assert ends.shows is not None
+            self._steering.tap(order, ends.shows, [each.edge.source_port for each in self._outputs])
+        else:
+            raise UsageError(
+                f"the outputs of node {self._node_id!r} cannot be intercepted, since it may be"
+                " started again (restart) and then gives some of them twice; intercept those of a"
+                " node behind it",
+                node_id=self._node_id,
+            )
+
+    def _discard(self, unwanted: Unwanted) -> Counter[str]:
+        """Drop what is not wanted before the worker and behind it; how many, by edge."""
         dropped: Counter[str] = Counter()
         for each in self._inputs:
-            dropped[each.edge.id] += each.receiver.discard_older(generation)
+            dropped[each.receiver.edge_id] += each.receiver.discard(unwanted)
         for output in self._outputs:
             receiver = self._worker.receivers[output.edge.id]
-            dropped[output.edge.id] += discard_waiting(output.sender, generation)
-            if output.waiting is not None and is_stale(output.waiting.origin, generation):
+            dropped[output.edge.id] += discard_waiting(output.sender, unwanted)
+            if output.waiting is not None and unwanted(output.waiting.origin):
                 output.waiting = None
                 receiver.release()
                 dropped[output.edge.id] += 1
             if not self._worker.closed:
-                dropped[output.edge.id] += receiver.discard_older(generation)
+                dropped[output.edge.id] += receiver.discard(unwanted)
         return dropped
 
     def stop(self) -> None:
@@ -223,12 +278,31 @@ class RestartingStage:
             self._worker.finished = True
             self._wake()
 
-    def stage_interrupted(
-        self, stage: RunningStage, generation: int, dropped: Mapping[str, int]
-    ) -> None:
+    def stage_interrupted(self, stage: RunningStage, settlement: Settlement) -> None:
         """See `engine.executors.contract.StageOwner`."""
         del stage
-        self._owner.stage_interrupted(self, generation, self._dropped_here + Counter(dropped))
+        settled = self._settled_here(settlement.generation)
+        settled.add(settlement)
+        self._owner.stage_interrupted(self, settled)
+
+    def _settled_here(self, generation: int) -> Settlement:
+        settlement = Settlement(generation)
+        settlement.add_dropped(self._dropped_here)
+        return settlement
+
+    def stage_steered(
+        self, stage: RunningStage, number: int, outcome: Mapping[str, Any] | RemoteMediaError
+    ) -> None:
+        """See `engine.executors.contract.StageOwner`; what a dead one says, the next one will."""
+        if stage is self._worker.stage and self._worker.error is None:
+            before = {each.edge.id: each.before for each in self._inputs if each.edge is not None}
+            told = self._steering.answered(number, outcome, before)
+            if told is not None:
+                self._owner.stage_steered(self, number, told)
+
+    def stage_controls(self, node_id: str, control: Control) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        self._owner.stage_controls(node_id, control)
 
     def stage_failed(self, stage: RunningStage, error: RemoteMediaError) -> None:
         """A worker that was ready has failed."""
@@ -286,6 +360,12 @@ class RestartingStage:
         self._worker.spawn()
         for interrupt in self._interrupts:
             self._worker.stage.interrupt(interrupt)
+        for number, order in self._steering.for_next_worker():
+            self._worker.stage.steer(number, order)
+        for each in self._inputs:
+            again = self._turn is not None and self._turn.input is each
+            each.before = each.receiver.next_seq - again
+            each.finished = False
         for output in self._outputs:
             output.skipped = output.emitted_in_turn
         self._lineage.begin_worker()
@@ -341,7 +421,7 @@ class RestartingStage:
     def _credit_came(self, worker: RelayedWorker, edge_id: str) -> None:
         """A credit of a worker's edge is back; of a dead worker's, all come back at once."""
         turn = self._turn
-        if turn is not None and turn.input.edge.id == edge_id and worker is self._worker:
+        if turn is not None and turn.edge_id == edge_id and worker is self._worker:
             turn.settled |= turn.sent and not worker.senders[edge_id].closed
         self._wake()
 
@@ -371,6 +451,7 @@ class RestartingStage:
             each.receiver.flush()
         for output in self._outputs:
             output.sender.flush()
+        self._steering.flush()
 
     def _go_on(self) -> None:
         turn = self._turn
@@ -429,31 +510,61 @@ class RestartingStage:
         except EdgeError as error:
             sequence = packet.origin.sequence
             raise NodeError.of(self._node_id, error, during="process", sequence=sequence) from error
+        if self._is_first_of_its_port(output):
+            self._steering.show(output.edge.source_port, packet)
         output.gap = False
         output.emitted += 1
         output.emitted_in_turn += 1
         self._lineage.went_on(packet, self._turn)
         return True
 
+    def _is_first_of_its_port(self, output: RelayOutput) -> bool:
+        port = output.edge.source_port
+        return output is next(each for each in self._outputs if each.edge.source_port == port)
+
     def _next_turn(self) -> RelayTurn | None:
         """The next packet, of the inputs in turn; the worker is told of those that have ended."""
+        ended: list[RelayInput] = []
+        open_ = any(each.edge is not None and not each.finished for each in self._inputs)
         for _ in range(len(self._inputs)):
             candidate = self._inputs[0]
             self._inputs.rotate(-1)
-            if self._worker.senders[candidate.edge.id].closed:
+            edge = candidate.edge
+            if edge is None and not open_:
+                continue  # too late: the worker is about to finish
+            if edge is not None and self._worker.senders[edge.id].closed:
                 continue  # it is about to finish, or to be found dead
             item = candidate.receiver.try_receive()
             if item is not None:
-                return RelayTurn(candidate, item)
-            if candidate.receiver.error is not None:
+                return RelayTurn(candidate, item, self._edge_of(candidate, item))
+            if edge is not None and candidate.receiver.error is not None:
                 raise candidate.receiver.error
-            if candidate.receiver.ended:
-                self._worker.senders[candidate.edge.id].finish()
+            if edge is not None and candidate.receiver.ended:
+                ended.append(candidate)
+        # Only now that nothing is there that was published: the worker flushes behind the last end.
+        for each in ended:
+            assert each.edge is not None
+            each.finished = True
+            self._worker.senders[each.edge.id].finish()
         return None
+
+    def _edge_of(self, taken: RelayInput, item: Item) -> str:
+        """The plan's edge by which the worker gets an item."""
+        if taken.edge is not None:
+            return taken.edge.id
+        assert isinstance(item, Packet)
+        for each in self._inputs:
+            if each.edge is not None and each.edge.target_port in {"", item.port}:
+                return each.edge.id
+        raise NodeError(
+            f"what is published to port {item.port!r} of node {self._node_id!r} cannot reach it:"
+            " nothing is connected to that port, and the node may be started again (restart)",
+            node_id=self._node_id,
+        )
 
     def _give(self, turn: RelayTurn) -> None:
         """Give the worker a packet; again, if a worker before it failed with it."""
-        sender = self._worker.senders[turn.input.edge.id]
+        sender = self._worker.senders[turn.edge_id]
         if sender.closed:
             return
         if not turn.failures:
@@ -516,6 +627,7 @@ class RestartingStage:
 
     def _leave(self) -> None:
         self._ended = True
+        self._steering.end()
         for each in self._inputs:
             each.receiver.close()
         self._flush()

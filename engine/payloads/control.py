@@ -5,11 +5,14 @@ Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from engine.payloads.base import Fields
 from engine.payloads.checks import U32_MAX, U64_MAX, check_text, whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,18 @@ class Control(Fields):
             )
         check_text("Control", segment_id=self.segment_id)
         self.timestamp_ms = whole_number("Control.timestamp_ms", self.timestamp_ms, 0, U64_MAX)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible form, as far as the metadata is."""
+        name = next(name for name, cls in CONTROL_MESSAGES.items() if cls is type(self.message))
+        return {**asdict(self), "message": {name: asdict(self.message)}}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Undo `to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is none.
+        """
+        ((name, fields),) = data["message"].items()
+        return cls(**{**data, "message": CONTROL_MESSAGES[name](**fields)})

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from reactivex import Observable
 
 from engine.adapters import OperatorAdapter
+from engine.context import ParamsChange
 from engine.operator import Operator
 from engine.outlet import Outlet
 from engine.packet import Source
 from engine.reactive.scheduler import StageScheduler
 from engine.reactive.threads import is_timer_thread
 from engine.reactive.values import OUTPUT_TYPES, not_an_item
+from engine.steering import BYPASS, ENABLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,6 +69,10 @@ class RxAdapter(OperatorAdapter):
         if self.completed:
             return
         self._note_input(packet)
+        if self.state != ENABLED:
+            if self.state == BYPASS:
+                self.emit(packet)
+            return
         if not self.operator.holds_nothing:
             packet = packet.keep()
         started = self._clock()
@@ -95,7 +101,9 @@ class RxAdapter(OperatorAdapter):
         self._complete_inlet(port)
 
     def take_posted(self, output: Any) -> None:
-        if type(output) is not _Notice:
+        if type(output) is ParamsChange:
+            super().take_posted(output)
+        elif type(output) is not _Notice:
             self._take_output(output)
         elif not self.completed:
             output.act()
@@ -106,14 +114,10 @@ class RxAdapter(OperatorAdapter):
 
     def interrupt(self) -> int:
         """Subscribe anew: what the chain holds is forgotten, but not which inputs have ended."""
+        self._dispose()
         dropped = super().interrupt()
         if not self.completed and not self._stage.done:
             self._subscribe()
-        return dropped
-
-    def _abandon_stale(self) -> int:
-        dropped = super()._abandon_stale()
-        self._dispose()
         return dropped
 
     def abandon(self) -> None:

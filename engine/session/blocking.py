@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from engine.errors import UsageError
 from engine.packet import NO_METADATA
+from engine.session.blocking_hands import BlockingInterception, BlockingTap
 from engine.session.inputs import checked_inputs
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
     from engine.interruption import Settlement
     from engine.observe.statistics import SessionStatistics
     from engine.packet import Packet
-    from engine.payloads import Payload
+    from engine.payloads import Control, Payload
     from engine.session.inputs import Input
     from engine.session.interruptions import Interruption
     from engine.session.session import Session
+    from engine.steering import NodeState, ParamsTaken
 
 #: A generator that blocks is waited for so long before it is left to itself.
 INPUTS_CLOSE_S = 1.0
@@ -388,6 +390,52 @@ class BlockingSession:
             on_late=on_late,
         )
         return BlockingInterruption(ack, self._thread)
+
+    def set_params(self, node: str, params: Mapping[str, Any]) -> ParamsTaken:
+        """Change params of a running node; see `Session.set_params`."""
+        return self._thread.call(self._session.set_params, node, params)
+
+    def set_node_state(self, node: str, state: NodeState) -> None:
+        """Say what becomes of what comes to a node; see `Session.set_node_state`."""
+        self._thread.call(self._session.set_node_state, node, state)
+
+    def tap(self, node: str, port: str | None = None) -> BlockingTap:
+        """Listen to what leaves a node; see `Session.tap`."""
+        return BlockingTap(self._thread.call(self._session.tap, node, port), self._thread)
+
+    def intercept(
+        self, node: str, port: str | None = None, *, deadline_ms: float | None = None
+    ) -> BlockingInterception:
+        """Decide about each output of a node; see `Session.intercept`."""
+        interception = self._thread.call(
+            self._session.intercept, node, port, deadline_ms=deadline_ms
+        )
+        return BlockingInterception(interception, self._thread)
+
+    def publish(
+        self,
+        node: str,
+        payload: Payload,
+        *,
+        port: str | None = None,
+        timestamp_ns: int | None = None,
+        metadata: Mapping[str, str] = NO_METADATA,
+    ) -> int:
+        """Give a node a packet beside those its inputs bring; see `Session.publish`."""
+        return self._thread.call(
+            self._session.publish,
+            node,
+            payload,
+            port=port,
+            timestamp_ns=timestamp_ns,
+            metadata=metadata,
+        )
+
+    def control(
+        self, control: Control, scope: str | None = None, *, deadline_s: float = 1.0
+    ) -> Settlement:
+        """Tell nodes a control message, past the data; see `Session.control`."""
+        return self._thread.call(self._session.control, control, scope, deadline_s=deadline_s)
 
     def cancel(self) -> None:
         """End at once: drop what is queued; see `Session.cancel`."""

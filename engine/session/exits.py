@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.interruption import is_stale
+from engine.interruption import SPANS_MAX, is_stale, older_than
 from engine.packet import Packet
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from engine.edges.contract import EdgeReceiver
     from engine.errors import EdgeError
+    from engine.interruption import CancelledSpan
 
 
 class Exits:
@@ -30,6 +31,8 @@ class Exits:
         self._receivers = tuple(receivers)
         #: Of each exit: outputs of an older generation do not leave, see `engine.interruption`.
         self._stale_below = [0] * len(self._receivers)
+        #: Of each exit: what was taken back lately; more of it may be on its way.
+        self._spans: list[list[CancelledSpan]] = [[] for _ in self._receivers]
         self._next = 0
 
     def try_receive(self) -> Packet | None:
@@ -42,13 +45,16 @@ class Exits:
         for _ in receivers:
             receiver = receivers[position]
             stale_below = self._stale_below[position]
+            spans = self._spans[position]
             position += 1
             if position == len(receivers):
                 position = 0
             while (item := receiver.try_receive()) is not None:
                 receiver.release()
                 origin = item.origin
-                if origin.generation >= stale_below or not is_stale(origin, stale_below):
+                if (origin.generation >= stale_below or not is_stale(origin, stale_below)) and not (
+                    spans and any(span(origin) for span in spans)
+                ):
                     self._next = position
                     self.received += 1
                     assert type(item) is Packet
@@ -66,7 +72,17 @@ class Exits:
         for position in positions:
             self._stale_below[position] = generation
             receiver = self._receivers[position]
-            dropped[receiver.edge_id] = receiver.discard_older(generation)
+            dropped[receiver.edge_id] = receiver.discard(older_than(generation))
+        self.dropped += sum(dropped.values())
+        return dropped
+
+    def take_back(self, span: CancelledSpan, positions: Iterable[int]) -> Mapping[str, int]:
+        """From now on nothing of a span leaves by these exits; returns what `interrupt` does."""
+        dropped = {}
+        for position in positions:
+            self._spans[position] = [*self._spans[position][1 - SPANS_MAX :], span]
+            receiver = self._receivers[position]
+            dropped[receiver.edge_id] = receiver.discard(span)
         self.dropped += sum(dropped.values())
         return dropped
 

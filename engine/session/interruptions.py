@@ -41,9 +41,9 @@ class Interruption:
         if not self._waiting:
             self._over.set()
 
-    def add(self, dropped: Mapping[str, int]) -> None:
+    def add_dropped(self, dropped: Mapping[str, int]) -> None:
         """Count what was dropped outside the stages."""
-        self._settlement.add(dropped)
+        self._settlement.add_dropped(dropped)
 
     @property
     def over(self) -> bool:
@@ -76,11 +76,12 @@ class Interruption:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(deadline_s, self._give_up, on_late)
 
-    def stage_settled(self, stage_id: str, dropped: Mapping[str, int]) -> None:
-        """A stage has applied it, or has nothing any more to apply it to."""
+    def stage_settled(self, stage_id: str, settlement: Settlement | None) -> None:
+        """A stage has applied it; None: what came after it has made it forget that, too."""
         if stage_id in self._waiting:
             del self._waiting[stage_id]
-            self._settlement.add(dropped)
+            if settlement is not None:
+                self._settlement.add(settlement)
             if not self._waiting:
                 self._end()
 
@@ -115,14 +116,15 @@ class Interruptions:
         self._open[self.generation] = interruption
         return interruption
 
-    def stage_settled(self, stage_id: str, generation: int, dropped: Mapping[str, int]) -> None:
+    def stage_settled(self, stage_id: str, settlement: Settlement) -> None:
         """A stage has applied an interrupt, and by that all before it."""
-        for older in [each for each in self._open if each <= generation]:
+        for older in [each for each in self._open if each <= settlement.generation]:
             interruption = self._open[older]
-            interruption.stage_settled(stage_id, dropped if older == generation else {})
+            itself = older == settlement.generation
+            interruption.stage_settled(stage_id, settlement if itself else None)
             if interruption.over:
                 del self._open[older]
 
     def stage_gone(self, stage_id: str) -> None:
         """A stage has ended: there is nothing left in it that could be stale."""
-        self.stage_settled(stage_id, self.generation, {})
+        self.stage_settled(stage_id, Settlement(self.generation))

@@ -16,10 +16,9 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
-from typing import TYPE_CHECKING, Literal, Never, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Never, Self, cast
 
 from engine.clock import REAL_CLOCK, Clock, clock_of
-from engine.edges.overflow import discard_waiting
 from engine.errors import (
     EdgeClosedError,
     MediaError,
@@ -29,32 +28,37 @@ from engine.errors import (
     StartupError,
     UsageError,
 )
-from engine.executors.local import LocalStage
 from engine.flags import FLAG_UNINTERRUPTIBLE
-from engine.interruption import Interrupt, scope_of
 from engine.limits import LEDGER, admit
 from engine.observe.statistics import SessionStatistics
 from engine.packet import NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES
-from engine.session.exits import Exits
-from engine.session.ingress import Ingress
 from engine.session.inputs import Input, checked_inputs, is_group, own_metadata, split_input
 from engine.session.interruptions import Interruption, Interruptions
+from engine.session.places import Places
 from engine.session.progress import ProgressReports
 from engine.session.state import Phase, SessionState
+from engine.session.steering import Steering
 from engine.session.streaming import OutputStream
 from engine.session.unread import UnreadWatch
-from engine.session.wiring import SESSION, Wiring
-from engine.wording import nodes_named, suggestion
+from engine.wording import nodes_named
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.executors.contract import Progress, RunningStage
-    from engine.payloads import Payload
-    from engine.plan import Plan, StagePlan
+    from engine.interruption import Settlement
+    from engine.payloads import Control, Payload
+    from engine.plan import Plan
+    from engine.session.exits import Exits
+    from engine.session.hands import Interception, Tap
+    from engine.session.ingress import Ingress
+    from engine.steering import NodeState, ParamsTaken
 
 logger = logging.getLogger("remotemedia.session")
+
+#: How long stages may take to answer a control message that a node sends.
+CONTROL_DEADLINE_S: Final = 1.0
 
 
 class Session:
@@ -78,8 +82,7 @@ class Session:
         self.id = uuid.uuid4().hex
         self.plan = plan
         self._interruptions = Interruptions()
-        #: The node whose outputs each exit has, in the order of the exits.
-        self._exit_nodes: tuple[str, ...] = ()
+        self._steering = Steering(plan, self.id, self._interruptions, self._notify)
         self._progress = ProgressReports()
         if on_progress is not None:
             self._progress.subscribe(on_progress)
@@ -87,7 +90,7 @@ class Session:
             stage.id for stage in plan.stages if stage.worker in {"", stage.id}
         )
         self._stages: list[RunningStage] = []
-        self._wiring: Wiring | None = None
+        self._places: Places | None = None
         self._ingress: dict[str, Ingress] = {}
         self._only_ingress: Ingress | None = None
         self._exits: Exits | None = None
@@ -97,6 +100,8 @@ class Session:
         self._flush_scheduled = False
         self._unread = UnreadWatch(self._outputs_taken)
         self._cause_timer: asyncio.TimerHandle | None = None
+        #: Control messages of nodes on their way to those behind them.
+        self._telling: set[asyncio.Task[Settlement]] = set()
         self._starting: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
 
@@ -158,6 +163,8 @@ class Session:
             raise StartupError("the session was ended while it started")
         for stage in self._stages:
             stage.open()
+        assert self._places is not None
+        self._steering.open(self._places)
 
     def on_progress(self, callback: Callable[[Progress], object]) -> Callable[[], None]:
         """Have a callback told how far each node's start is; any number may be.
@@ -304,30 +311,159 @@ class Session:
             UsageError: there is no such node, or the session was not started.
             RemoteMediaError: the session has failed.
         """
-        if self._exits is None:
-            raise UsageError("start the session first: async with pipeline.session() as s")
         self._raise_failure()
-        nodes = scope_of(self.plan, self._known_node(scope))
-        running = [stage for stage in self._stages if self._state.runs(stage.plan.id)]
-        ack = self._interruptions.begin(nodes, reason, [stage.plan.id for stage in running])
-        exits = [at for at, node in enumerate(self._exit_nodes) if node in nodes]
-        ack.add(self._exits.interrupt(ack.generation, exits))
-        for ingress in self._ingress.values():
-            if ingress.node in nodes:
-                waiting = discard_waiting(ingress.sender, ack.generation)
-                ack.add({ingress.sender.edge_id: waiting})
+        ack = self._steering.interrupt(scope, reason, self._state.runs)
         logger.info(
             "session_interrupted",
             extra={"session_id": self.id, "scope": scope or "", "reason": reason},
         )
-        # From the sinks upward: who is given something newer has been told of the interrupt.
-        interrupt = Interrupt(ack.generation, nodes)
-        ranks = {stage.id: rank for rank, stage in enumerate(self.plan.stages)}
-        for stage in sorted(running, key=lambda each: ranks[each.plan.id], reverse=True):
-            stage.interrupt(interrupt)
         self._notify()  # who waits for a credit sends something newer now
         ack.expect_by(deadline_s, lambda late: self._stages_are_late(late, deadline_s, on_late))
         return ack
+
+    async def set_params(self, node: str, params: Mapping[str, Any]) -> ParamsTaken:
+        """Change params of a running node that may change while it runs (`Operator.hot`).
+
+        They are validated as when the node was made, and take effect all at once, or not at all,
+        between two of the node's packets; of one whose calls are asynchronous, when none is open.
+
+        Args:
+            node: the node.
+            params: param → its new value; the others keep theirs.
+
+        Returns:
+            All of its params as they are now, and which packet was the first that met them.
+
+        Raises:
+            UsageError: there is no such node, it has ended, one of the params may not change while
+                it runs (the message says which may), or a value is not valid. Nothing was changed.
+            NodeError: the operator refused; nothing was changed.
+            EdgeClosedError: the node's stage ended meanwhile.
+        """
+        self._raise_failure()
+        return await self._steering.set_params(node, params)
+
+    async def set_node_state(self, node: str, state: NodeState) -> None:
+        """Say what becomes of what comes to a node from now on.
+
+        Args:
+            node: the node.
+            state: "enabled": it is processed; "bypass": it leaves by the first output as it is;
+                "disabled": it is dropped. What the node has taken in goes on in any case.
+
+        Raises:
+            UsageError: there is no such node or state.
+            EdgeClosedError: the node's stage ended meanwhile.
+        """
+        self._raise_failure()
+        await self._steering.set_node_state(node, state)
+
+    async def tap(self, node: str, port: str | None = None) -> Tap:
+        """Listen to what leaves a node, wherever it runs and wherever it goes.
+
+        It never holds the node up: who does not take what is shown in time misses some of it
+        (`Tap.dropped`). An output is shown before an interception can replace it.
+
+        Args:
+            node: the node.
+            port: its output port; "out", or the first one, by default.
+
+        Raises:
+            UsageError: there is no such node or port, or the node has ended.
+            EdgeError: the system gives no memory or socket for it.
+        """
+        self._raise_failure()
+        return await self._steering.tap(node, port)
+
+    async def intercept(
+        self, node: str, port: str | None = None, *, deadline_ms: float | None = None
+    ) -> Interception:
+        """Decide about each output of a node before it goes on: let it pass, replace or drop it.
+
+        Order is kept. What nobody has decided about in time passes, and all passes once the
+        interception is closed; so a node waits for nobody longer than this.
+
+        Args:
+            node: the node.
+            port: its output port; "out", or the first one, by default.
+            deadline_ms: how long each may wait, in milliseconds; 50 by default.
+
+        Raises:
+            UsageError: there is no such node or port, it is intercepted already, or has ended.
+            EdgeError: the system gives no memory or socket for it.
+        """
+        self._raise_failure()
+        return await self._steering.intercept(node, port, deadline_ms)
+
+    async def publish(
+        self,
+        node: str,
+        payload: Payload,
+        *,
+        port: str | None = None,
+        timestamp_ns: int | None = None,
+        metadata: Mapping[str, str] = NO_METADATA,
+    ) -> int:
+        """Give a node a packet beside those its inputs bring, wherever it stands in the graph.
+
+        It waits for a credit, and is bounded, as `send` is. Its sequences are counted by
+        themselves. It does not keep the node from ending once its inputs have.
+
+        Args:
+            node: the node.
+            payload: what to give it.
+            port: its input port; its first one by default.
+            timestamp_ns: media time; by default as in `send`.
+            metadata: strings that travel with it.
+
+        Returns:
+            Its sequence among those published to the node.
+
+        Raises:
+            UsageError: there is no such node or port, or it is no payload.
+            EdgeClosedError: the node, or the session, has ended.
+        """
+        self._raise_failure()
+        publisher = await self._steering.publisher(node)
+        metadata = own_metadata(metadata)
+        item = publisher.stamp(payload, port, timestamp_ns, self.generation, metadata)
+        while not self._publish_nowait(publisher, item):
+            await self._wait_changed()
+            item.origin.generation = self.generation
+        return item.origin.sequence
+
+    def _publish_nowait(self, publisher: Ingress, item: Item) -> bool:
+        self._raise_failure()
+        if publisher.sender.closed or self._state.phase not in {Phase.RUNNING, Phase.DRAINING}:
+            raise EdgeClosedError(
+                f"nothing can be published: node {publisher.node!r} has ended", edge=""
+            )
+        sent = publisher.try_send(item)
+        publisher.sender.flush()
+        return sent
+
+    async def control(
+        self, control: Control, scope: str | None = None, *, deadline_s: float = 1.0
+    ) -> Settlement:
+        """Tell nodes a control message, past the data.
+
+        A CancelSpeculation takes back what was sent before it, and has its media time in the span:
+        on edges, in outboxes, calls and iterators, and at the session's exits, from where nothing
+        of it comes once this has returned. Any message is told the nodes (`Operator.control`).
+
+        Args:
+            control: the message.
+            scope: a node: it and all behind it; None: all nodes.
+            deadline_s: how long stages may take to answer, in seconds.
+
+        Returns:
+            What was dropped, where, and which stages had not answered by then.
+
+        Raises:
+            UsageError: there is no such node, or it is no Control.
+        """
+        self._raise_failure()
+        return await self._steering.control(control, scope, itself=True, deadline_s=deadline_s)
 
     async def end_input(self) -> None:
         """Say that nothing more will be sent: operators are flushed, the rest comes out."""
@@ -432,8 +568,8 @@ class Session:
         They stay readable, as they last were, once the session is closed.
         """
         hops = {edge: times for stage in self._stages for edge, times in stage.hop_times().items()}
-        finished, wiring = self._state.all_finished, self._wiring
-        edges = wiring.statistics(hops, all_finished=finished) if wiring is not None else {}
+        finished, places = self._state.all_finished, self._places
+        edges = places.wiring.statistics(hops, all_finished=finished) if places is not None else {}
         return SessionStatistics.of(self.id, self._outputs_taken(), self._stages, edges)
 
     @property
@@ -452,95 +588,51 @@ class Session:
         """See `engine.executors.contract.StageOwner`."""
         self._progress.report(progress)
 
-    def stage_interrupted(
-        self, stage: RunningStage, generation: int, dropped: Mapping[str, int]
+    def stage_interrupted(self, stage: RunningStage, settlement: Settlement) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        self._interruptions.stage_settled(stage.plan.id, settlement)
+
+    def stage_steered(
+        self, stage: RunningStage, number: int, outcome: Mapping[str, Any] | RemoteMediaError
     ) -> None:
         """See `engine.executors.contract.StageOwner`."""
-        self._interruptions.stage_settled(stage.plan.id, generation, dropped)
+        del stage
+        self._steering.answered(number, outcome)
+
+    def stage_controls(self, node_id: str, control: Control) -> None:
+        """See `engine.executors.contract.StageOwner`."""
+        telling = asyncio.get_running_loop().create_task(
+            self._steering.control(control, node_id, itself=False, deadline_s=CONTROL_DEADLINE_S)
+        )
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     def stage_finished(self, stage: RunningStage) -> None:
         """See `engine.executors.contract.StageOwner`."""
         self._state.stage_finished(stage.plan.id)
-        self._interruptions.stage_gone(stage.plan.id)
+        self._stage_gone(stage)
         self._notify()
 
     def stage_failed(self, stage: RunningStage, error: RemoteMediaError) -> None:
         """See `engine.executors.contract.StageOwner`."""
-        self._interruptions.stage_gone(stage.plan.id)
+        self._stage_gone(stage)
         self._part_failed(stage.plan.id, error)
 
     # --- inside -----------------------------------------------------------------------------------
 
+    def _stage_gone(self, stage: RunningStage) -> None:
+        self._interruptions.stage_gone(stage.plan.id)
+        self._steering.stage_gone(stage.plan.id)
+
     def _make(self) -> None:
         """Make edges and stages; workers begin to start, all at once."""
-        self._refuse_workers_on_virtual_time()
-        self._wiring = wiring = Wiring(self.plan, self.id, self._now_ns)
-        for plan in self.plan.stages:
-            if plan.executor == "local":
-                self._stages.append(self._local_stage(plan, wiring))
-        leaving = wiring.receivers_of(SESSION)
-        self._exit_nodes = tuple(edge.source_node for edge, _ in leaving)
-        receivers = [receiver for _, receiver in leaving]
-        for receiver in receivers:
-            receiver.on_readable = self._notify
-        self._exits = Exits(receivers)
-        for edge, sender in wiring.senders_of(SESSION):
-            sender.on_credit = self._notify
-            node = edge.target_node
-            self._ingress[node] = Ingress(
-                node, sender, wiring.inputs_of(node), self.id, self._now_ns
-            )
+        self._places = places = Places(self.plan, self.id, self._now_ns)
+        self._stages = places.stages
+        places.make(self, self._notify)
+        self._exits = places.exits
+        self._ingress = places.ingress
         if len(self._ingress) == 1:
             self._only_ingress = next(iter(self._ingress.values()))
-        self._spawn_workers(wiring)
-        wiring.close_arenas()
-
-    def _refuse_workers_on_virtual_time(self) -> None:
-        if self._now_ns is REAL_CLOCK:
-            return
-        placed = [stage for stage in self.plan.stages if stage.executor != "local"]
-        if placed:
-            nodes = ", ".join(repr(node.id) for stage in placed for node in stage.nodes)
-            raise UsageError(
-                f"on virtual time every node runs local, and {nodes} would run in a process, whose"
-                ' clock is real: place it with .on("local") or "executor": "local", or run the'
-                " session by asyncio.run"
-            )
-
-    def _spawn_workers(self, wiring: Wiring) -> None:
-        workers = self.plan.workers
-        if not workers:
-            return
-        from engine.executors.process import ProcessStage  # loads the worker machinery
-        from engine.executors.restarting import RestartingStage
-
-        settings = self.plan.settings
-        for stages in workers.values():
-            stage: ProcessStage | RestartingStage
-            if stages[0].restart is None:
-                stage = ProcessStage(stages, self.id, self, wiring, settings)
-            else:
-                (plan,) = stages
-                ends = wiring.receivers_of(plan.id), wiring.senders_of(plan.id)
-                stage = RestartingStage(plan, self.id, self, *ends, settings, self._now_ns)
-            self._stages.append(stage)
-            stage.spawn()
-
-    def _local_stage(self, plan: StagePlan, wiring: Wiring) -> LocalStage:
-        return LocalStage(
-            plan,
-            self.id,
-            self,
-            wiring.receivers_of(plan.id),
-            wiring.senders_of(plan.id),
-            self.plan.settings,
-        )
-
-    def _known_node(self, node: str | None) -> str | None:
-        known = [each.id for stage in self.plan.stages for each in stage.nodes]
-        if node is not None and node not in known:
-            raise UsageError(f"there is no node {node!r}{suggestion(node, known, 'nodes')}")
-        return node
 
     def _stages_are_late(self, late: tuple[str, ...], deadline_s: float, on_late: str) -> None:
         if self._state.phase not in {Phase.RUNNING, Phase.DRAINING}:
@@ -713,9 +805,10 @@ class Session:
 
     def _finish_close(self, _: asyncio.Task[None]) -> None:
         for stage in self._stages:
-            self._interruptions.stage_gone(stage.plan.id)
-        if self._wiring is not None:
-            self._wiring.close()
+            self._stage_gone(stage)
+        self._steering.close()
+        if self._places is not None:
+            self._places.wiring.close()
         LEDGER.end(self.id)
         self._state.closed()
         self._notify()

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.testing.waits import describe_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator
 
-    from engine.stage import Gate, Stage
+    from engine.interruption import Settlement
+    from engine.payloads import Control
+    from engine.stage import Stage
+    from engine.stage_host import Gate
 
 T = TypeVar("T")
 
@@ -129,8 +132,11 @@ class VirtualHost:
     def gate(self) -> Gate:
         raise self._no_loop()
 
-    def interrupted(self, stage: Stage, generation: int, dropped: Mapping[str, int]) -> None:
+    def interrupted(self, stage: Stage, settlement: Settlement) -> None:
         """Nobody asks here."""
+
+    def controlled(self, stage: Stage, node_id: str, control: Control) -> None:
+        """Nobody is behind the stage here."""
 
     def finished(self, stage: Stage) -> None:
         self.finished_count += 1

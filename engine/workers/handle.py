@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from engine.workers.channel import Channel, packet_socketpair
 from engine.workers.control_page import ControlPage, create_page
-from engine.workers.messages import DESCRIPTORS_MAX, SPAWN_DESCRIPTORS, InterruptCommand
+from engine.workers.messages import (
+    DESCRIPTORS_MAX,
+    SPAWN_DESCRIPTORS,
+    InterruptCommand,
+    SteerCommand,
+    encode,
+)
 from engine.workers.pipes import WorkerOutput
 from engine.workers.supervisor import (
     KillRequestEvent,
@@ -159,6 +165,19 @@ class WorkerHandle:
         self._record.page.announce(interrupt.generation, everything=node_ids == ours)
         command = InterruptCommand(interrupt.generation, node_ids)
         self._service.post_interrupt(self._record, command)
+
+    def steer(self, command: SteerCommand, fds: tuple[int, ...] = ()) -> None:
+        """Send it an order by its lane.
+
+        Args:
+            command: the order.
+            fds: descriptors to send with it; owned from now on.
+
+        Raises:
+            TypeError: JSON cannot carry a value in it; the descriptors are still the caller's.
+            ValueError: it is too large; the same.
+        """
+        self._service.post_order(self._record, encode(command), fds)
 
     def stop(self) -> None:
         """Begin to end it: ask, SIGTERM, SIGKILL, within its cleanup grace. Idempotent."""

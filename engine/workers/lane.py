@@ -16,9 +16,10 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.interruption import Interrupt
 from engine.workers.messages import (
+    DESCRIPTORS_MAX,
     MESSAGE_BYTES_MAX,
+    ControlEvent,
     FailedEvent,
     FinishedEvent,
     HeartbeatEvent,
@@ -30,6 +31,8 @@ from engine.workers.messages import (
     ReadyEvent,
     SettledEvent,
     ShutdownCommand,
+    SteerCommand,
+    SteeredEvent,
     decode,
     encode,
     trimmed_error,
@@ -38,6 +41,7 @@ from engine.workers.messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.interruption import Settlement
     from engine.workers.control_page import ControlPage
 
 #: Time between heartbeats until the worker is ready.
@@ -62,10 +66,11 @@ class Lane:
         self._control = control
         self._lock = threading.Lock()
         self._on_shutdown: Callable[[], object] | None = None
-        self._on_interrupt: Callable[[Interrupt], object] | None = None
+        self._on_command: Callable[[InterruptCommand | SteerCommand, list[int]], object] | None
+        self._on_command = None
         self._shutdown_asked = False
-        #: Interrupts that came before anybody wanted to know.
-        self._early: list[Interrupt] = []
+        #: What came before anybody wanted to know.
+        self._early: list[tuple[InterruptCommand | SteerCommand, list[int]]] = []
         self._ready = False
         self._ended = False
 
@@ -87,17 +92,20 @@ class Lane:
         if asked:
             callback()
 
-    def on_interrupt(self, callback: Callable[[Interrupt], object]) -> None:
-        """Set what is called with each interrupt; at once with those that came already.
+    def on_command(
+        self, callback: Callable[[InterruptCommand | SteerCommand, list[int]], object]
+    ) -> None:
+        """Set what is called with each interrupt and order; at once with those that came already.
 
         Args:
-            callback: called on the lane's thread (or here); must only schedule.
+            callback: called on the lane's thread (or here) with the descriptors that came beside
+                it, which are its own from then on; must only schedule.
         """
         with self._lock:
-            self._on_interrupt = callback
+            self._on_command = callback
             early, self._early = self._early, []
-        for interrupt in early:
-            callback(interrupt)
+        for command, fds in early:
+            callback(command, fds)
 
     @property
     def shutdown_asked(self) -> bool:
@@ -121,9 +129,26 @@ class Lane:
         self._ready = True
         self._send(ReadyEvent())
 
-    def settled(self, generation: int, dropped: dict[str, int]) -> None:
-        """Say that an interrupt has been applied, and how much was dropped, by edge or node."""
-        self._send(SettledEvent(generation, dropped))
+    def settled(self, settlement: Settlement) -> None:
+        """Say that an interrupt has been applied, and what became of it."""
+        self._send(SettledEvent.of(settlement))
+
+    def steered(self, number: int, answer: dict[str, Any]) -> None:
+        """Say that an order has been applied."""
+        self._send(SteeredEvent(number, answer))
+
+    def refused(self, number: int, error: dict[str, Any]) -> None:
+        """Say that an order was refused; `error` is `RemoteMediaError.to_dict()`."""
+        self._send(SteeredEvent(number, error=trimmed_error(error)))
+
+    def control(self, node_id: str, control: dict[str, Any]) -> None:
+        """Pass on what a node tells all behind it.
+
+        Raises:
+            TypeError: JSON cannot carry its metadata.
+            ValueError: it is too large.
+        """
+        self._send(ControlEvent(node_id, control))
 
     def failed(self, error: dict[str, Any]) -> None:
         """Report the error that ends the worker; its texts are cut to what a message holds.
@@ -166,36 +191,39 @@ class Lane:
                 self._receive()
 
     def _receive(self) -> None:
+        fds: list[int] = []
         try:
-            data = self._control.recv(MESSAGE_BYTES_MAX)
+            data, fds, _, _ = socket.recv_fds(
+                self._control, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            )
         except OSError:
             data = b""
         if not data:
             # Nobody is left to work for, and no cleanup of ours may outlive the server.
             os._exit(EXIT_SERVER_GONE)
         try:
-            self._handle(decode(data))
+            self._handle(decode(data), fds)
         except Exception:  # noqa: BLE001 - a callback of the stage's; the lane must live on
             traceback.print_exc(file=sys.stderr)
 
-    def _handle(self, message: Message) -> None:
+    def _handle(self, message: Message, fds: list[int]) -> None:
         match message:
             case PingCommand():
                 self._send(PongEvent(message.token, self.page.turn_started_ns))
-            case InterruptCommand():
-                self._interrupt(Interrupt(message.generation, frozenset(message.node_ids)))
+            case InterruptCommand() | SteerCommand():
+                self._hand_on(message, fds)
             case ShutdownCommand():
                 self._shutdown()
             case _:
                 raise ValueError(f"{message.type!r} is no message for a worker")
 
-    def _interrupt(self, interrupt: Interrupt) -> None:
+    def _hand_on(self, command: InterruptCommand | SteerCommand, fds: list[int]) -> None:
         with self._lock:
-            callback = self._on_interrupt
+            callback = self._on_command
             if callback is None:
-                self._early.append(interrupt)
+                self._early.append((command, fds))
                 return
-        callback(interrupt)
+        callback(command, fds)
 
     def _shutdown(self) -> None:
         with self._lock:

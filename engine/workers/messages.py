@@ -4,18 +4,21 @@ Pure: no I/O, no clock. Source: FR-004, FR-008, FR-009.
 
     server ── SpawnCommand, SignalCommand ─────────────────────▶ zygote
            ◀─ ZygoteReadyEvent, SpawnReplyEvent, ExitedEvent ───
-    server ── PingCommand, InterruptCommand, ShutdownCommand ──▶ worker (its lane)
-           ◀─ PongEvent, HeartbeatEvent, ProgressEvent, ReadyEvent, FailedEvent, FinishedEvent ──
+    server ── PingCommand, InterruptCommand, SteerCommand, ShutdownCommand ──▶ worker (its lane)
+           ◀─ PongEvent, HeartbeatEvent, ProgressEvent, ReadyEvent, SettledEvent, SteeredEvent,
+              ControlEvent, FailedEvent, FinishedEvent ──
 
 One message is one JSON object in one SOCK_SEQPACKET packet: `{"type": "pong", "token": 3, …}`.
-Descriptors travel beside a SpawnCommand, see `SPAWN_DESCRIPTORS`.
+Descriptors travel beside a SpawnCommand, see `SPAWN_DESCRIPTORS`, and beside a SteerCommand.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Final, TypeAlias
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Final, Self, TypeAlias
+
+from engine.interruption import Played, Settlement
 
 #: No message is larger: a packet socket refuses what its send buffer (208 KiB) cannot hold.
 MESSAGE_BYTES_MAX: Final = 128 * 1024
@@ -114,6 +117,23 @@ class InterruptCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class SteerCommand:
+    """Apply an order to the worker's stages.
+
+    Attributes:
+        number: what it is answered by.
+        order: `engine.steering.order_to_dict`.
+        edges: of the hand it attaches: "shows" and "gives" → the fields of
+            `engine.workers.stage_spec.EdgeSpec`, whose descriptors came beside it.
+    """
+
+    type: ClassVar[str] = "steer"
+    number: int
+    order: dict[str, Any]
+    edges: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownCommand:
     """Stop what is under way, clean up and leave."""
 
@@ -156,11 +176,58 @@ class ReadyEvent:
 
 @dataclass(frozen=True, slots=True)
 class SettledEvent:
-    """An interrupt has been applied; `dropped` counts by edge or node what it dropped."""
+    """An interrupt has been applied.
+
+    Attributes:
+        generation: the interrupt's.
+        dropped: edge or node id → how much was dropped there.
+        played: node id → the fields of each `engine.interruption.Played`, the oldest first.
+    """
 
     type: ClassVar[str] = "settled"
     generation: int
     dropped: dict[str, Any] = field(default_factory=dict)
+    played: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settlement: Settlement) -> Self:
+        """What a worker says of its stages."""
+        played = {
+            node_id: [asdict(each) for each in heard]
+            for node_id, heard in settlement.played.items()
+        }
+        return cls(settlement.generation, settlement.dropped, played)
+
+    def settlement(self) -> Settlement:
+        """The same, as it was.
+
+        Raises:
+            TypeError: what it says was played is nothing of that kind.
+        """
+        played = {
+            node_id: tuple(Played(**each) for each in heard)
+            for node_id, heard in self.played.items()
+        }
+        return Settlement(self.generation, self.dropped, played)
+
+
+@dataclass(frozen=True, slots=True)
+class SteeredEvent:
+    """What became of an order: its answer, or `error`, which is `RemoteMediaError.to_dict()`."""
+
+    type: ClassVar[str] = "steered"
+    number: int
+    answer: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlEvent:
+    """A node tells all behind it something: `control` is `Control.to_dict()`."""
+
+    type: ClassVar[str] = "control"
+    node_id: str
+    control: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +254,15 @@ Message: TypeAlias = (
     | ExitedEvent
     | PingCommand
     | InterruptCommand
+    | SteerCommand
     | ShutdownCommand
     | PongEvent
     | HeartbeatEvent
     | ProgressEvent
     | ReadyEvent
     | SettledEvent
+    | SteeredEvent
+    | ControlEvent
     | FailedEvent
     | FinishedEvent
 )

@@ -2,8 +2,10 @@
 
 Pure: no I/O, no clock. Source: FR-009, FR-010.
 
-    Progress* ─▶ Ready ─▶ Settled* ─▶ Finished ─▶ Exited    Failed comes at most once, from anywhere
-         └─────────┴────────┴─▶ Failed ─▶ Exited    before Exited, which is always the last.
+    Progress* ─▶ Ready ─▶ (Settled | Steered | Control)* ─▶ Finished ─▶ Exited
+         └─────────┴───────────────┴─▶ Failed ─▶ Exited
+
+Failed comes at most once, from anywhere before Exited, which is always the last.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from engine.errors import RemoteMediaError
+    from engine.interruption import Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,26 @@ class ReadyNotice:
 
 @dataclass(frozen=True, slots=True)
 class SettledNotice:
-    """The worker has applied an interrupt; `dropped` counts by edge or node what it dropped."""
+    """The worker has applied an interrupt."""
 
-    generation: int
-    dropped: dict[str, Any] = field(default_factory=dict)
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class SteeredNotice:
+    """The worker has answered an order; `error` says why it was refused, or is None."""
+
+    number: int
+    answer: dict[str, Any]
+    error: RemoteMediaError | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlNotice:
+    """A node of the worker tells all behind it something: `Control.to_dict()`."""
+
+    node_id: str
+    control: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +80,12 @@ class ExitedNotice:
 
 
 WorkerNotice: TypeAlias = (
-    ProgressNotice | ReadyNotice | SettledNotice | FailedNotice | FinishedNotice | ExitedNotice
+    ProgressNotice
+    | ReadyNotice
+    | SettledNotice
+    | SteeredNotice
+    | ControlNotice
+    | FailedNotice
+    | FinishedNotice
+    | ExitedNotice
 )

@@ -34,6 +34,7 @@ from engine.workers.handle import (
 )
 from engine.workers.interpreters import executable_of, refusal
 from engine.workers.messages import (
+    ControlEvent,
     ExitedEvent,
     FailedEvent,
     FinishedEvent,
@@ -48,6 +49,7 @@ from engine.workers.messages import (
     SignalCommand,
     SpawnCommand,
     SpawnReplyEvent,
+    SteeredEvent,
     ZygoteReadyEvent,
     decode,
     encode,
@@ -225,6 +227,17 @@ class WorkerService:
     def post_interrupt(self, record: WorkerRecord, interrupt: InterruptCommand) -> None:
         """Send an interrupt to a worker, from any thread."""
         self._loop.post(lambda: self._interrupt(record, interrupt))
+
+    def post_order(self, record: WorkerRecord, data: bytes, fds: tuple[int, ...]) -> None:
+        """Send an order to a worker, from any thread.
+
+        Args:
+            record: the worker.
+            data: an encoded SteerCommand.
+            fds: descriptors to send with it; owned from now on.
+        """
+        if not self._loop.post(lambda: self._order(record, data, fds)):
+            close_all(fds)
 
     def ask_session(self, session_id: str) -> None:
         """Have a session's workers show that they live, now that an edge was lost; any thread."""
@@ -465,7 +478,7 @@ class WorkerService:
         match message:
             case PongEvent() | HeartbeatEvent() | ProgressEvent() | ReadyEvent() | SettledEvent():
                 return message
-            case FailedEvent() | FinishedEvent():
+            case SteeredEvent() | ControlEvent() | FailedEvent() | FinishedEvent():
                 return message
             case _:
                 return DamagedEvent(f"{message.type!r} is no message of a worker")
@@ -542,9 +555,9 @@ class WorkerService:
             case NotifyCommand():
                 self._notify(record, command.notice)
 
-    def _send_worker(self, record: WorkerRecord, data: bytes) -> None:
+    def _send_worker(self, record: WorkerRecord, data: bytes, fds: tuple[int, ...] = ()) -> None:
         with contextlib.suppress(OSError):  # it is gone: its socket's end and its exit are reported
-            record.channel.send(data)
+            record.channel.send(data, fds)
         self._watch_worker(record)
 
     def _watch_worker(self, record: WorkerRecord) -> None:
@@ -569,6 +582,12 @@ class WorkerService:
             node_ids = dict.fromkeys(waiting.pop().node_ids + interrupt.node_ids)
             interrupt = InterruptCommand(interrupt.generation, tuple(node_ids))
         waiting.append(interrupt)
+
+    def _order(self, record: WorkerRecord, data: bytes, fds: tuple[int, ...]) -> None:
+        if record.supervisor.exited:
+            close_all(fds)
+        else:
+            self._send_worker(record, data, fds)
 
     def _signal(self, record: WorkerRecord, command: SendSignalCommand) -> None:
         pid = record.supervisor.pid

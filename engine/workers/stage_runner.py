@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import socket
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.compile import compile_stage, make_operators
 from engine.edges.local import LocalEdge
 from engine.edges.overflow import with_policy
-from engine.edges.segment import Segment
-from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, SharedMemorySender
 from engine.errors import RemoteMediaError
 from engine.executors.lifecycle import cleanup_operators, initialize_operators
 from engine.hosts import AsyncioHost
-from engine.interruption import Settlement
+from engine.interruption import Interrupt, Settlement
 from engine.stage import Stage
+from engine.stage_steering import StageSteering
+from engine.steering import order_from_dict
+from engine.workers.edge_ends import open_hand, open_receivers, open_senders
+from engine.workers.messages import InterruptCommand, SteerCommand
 from engine.workers.stage_spec import StageSpec
 from engine.workers.turn_watch import TurnWatch
 
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.edges.contract import EdgeReceiver, EdgeSender
-    from engine.interruption import Interrupt
     from engine.plan import EdgePlan, StagePlan
-    from engine.workers.control_page import ControlPage
     from engine.workers.lane import Lane
 
 try:
@@ -88,17 +86,19 @@ class _Stages:
         self.error: RemoteMediaError | None = None
         self._finished = asyncio.Event()
         self._lane = lane
+        self._session_id = spec.session_id
         #: Generation → what its interrupt has dropped so far.
         self._unsettled: dict[int, Settlement] = {}
         self._watch = TurnWatch(lane.page, spec.stages)
         self._hosted = [self._host(plan, spec, lane) for plan in spec.stages]
         self._unfinished = len(self._hosted)
+        self._steering = StageSteering(stage for _, stage in self._hosted)
         now_ns = self._hosted[0][0].now_ns
-        self._senders = _open_senders(spec, fds)
+        self._senders = open_senders(spec, fds)
         self._inner = {edge.id: LocalEdge(edge.id, edge.window, now_ns) for edge in spec.inner}
         inner = [(edge, self._inner[edge.id]) for edge in spec.inner]
         receivers: list[tuple[EdgePlan, EdgeReceiver]]
-        receivers = [*_open_receivers(spec, fds, lane.page), *inner]
+        receivers = [*open_receivers(spec, fds, lane.page), *inner]
         ends: list[tuple[EdgePlan, EdgeSender]] = [*self._senders, *inner]
         senders = [(edge, with_policy(end, edge, now_ns)) for edge, end in ends]
         self._inner_senders = {edge.id: end for edge, end in senders if edge.id in self._inner}
@@ -116,6 +116,7 @@ class _Stages:
     def _host(self, plan: StagePlan, spec: StageSpec, lane: Lane) -> tuple[WorkerHost, Stage]:
         host = WorkerHost(self._stage_finished, self._watch)
         host.on_interrupted = self._stage_interrupted
+        host.on_control = lambda node_id, control: lane.control(node_id, control.to_dict())
         return host, Stage(plan.id, spec.session_id, host, lane.page.words)
 
     async def work(self, lane: Lane) -> None:
@@ -130,6 +131,21 @@ class _Stages:
                 await sender.wait_drained()
                 sender.flush()  # its counts are published, as they are now
 
+    def steer(self, command: SteerCommand, fds: Sequence[int]) -> None:
+        """Apply an order; the lane says what became of it."""
+
+        def answered(outcome: Mapping[str, Any] | RemoteMediaError) -> None:
+            if isinstance(outcome, RemoteMediaError):
+                self._lane.refused(command.number, outcome.to_dict())
+            else:
+                self._lane.steered(command.number, dict(outcome))
+
+        try:
+            ends = open_hand(command.edges, fds, self._session_id)
+            self._steering.apply(order_from_dict(command.order), ends, answered)
+        except Exception as error:  # noqa: BLE001 - an order must not end a worker
+            answered(RemoteMediaError(f"the order was not carried out: {error!r}"))
+
     def interrupt(self, interrupt: Interrupt) -> None:
         """Tell every stage of an interrupt; the lane says when all have applied it."""
         self._settlement_of(interrupt.generation)
@@ -137,8 +153,8 @@ class _Stages:
             stage.interrupt(interrupt)
         self._report_settled()
 
-    def _stage_interrupted(self, _: Stage, generation: int, dropped: Mapping[str, int]) -> None:
-        self._settlement_of(generation).add(dropped)
+    def _stage_interrupted(self, _: Stage, settlement: Settlement) -> None:
+        self._settlement_of(settlement.generation).add(settlement)
         self._report_settled()
 
     def _settlement_of(self, generation: int) -> Settlement:
@@ -148,7 +164,7 @@ class _Stages:
         """Report the interrupts that every stage which is not done has applied."""
         applied = [stage.generation for _, stage in self._hosted if not stage.done]
         for generation in [each for each in self._unsettled if each <= min(applied, default=each)]:
-            self._lane.settled(generation, self._unsettled.pop(generation).dropped)
+            self._lane.settled(self._unsettled.pop(generation))
 
     def cancel(self) -> None:
         """Stop at once."""
@@ -194,57 +210,16 @@ def _watch_lane(lane: Lane, stages: _Stages, work: asyncio.Future[None]) -> None
         with contextlib.suppress(RuntimeError):  # the loop is closed: all this has ended by itself
             loop.call_soon_threadsafe(stop)
 
-    def interrupt_soon(interrupt: Interrupt) -> None:
+    def obey_soon(command: InterruptCommand | SteerCommand, fds: list[int]) -> None:
         with contextlib.suppress(RuntimeError):  # the same
-            loop.call_soon_threadsafe(stages.interrupt, interrupt)
+            if isinstance(command, InterruptCommand):
+                interrupt = Interrupt(command.generation, frozenset(command.node_ids))
+                loop.call_soon_threadsafe(stages.interrupt, interrupt)
+            else:
+                loop.call_soon_threadsafe(stages.steer, command, fds)
 
     lane.on_shutdown(stop_soon)
-    lane.on_interrupt(interrupt_soon)
-
-
-def _open_receivers(
-    spec: StageSpec, fds: Sequence[int], page: ControlPage
-) -> list[tuple[EdgePlan, SharedMemoryReceiver]]:
-    @functools.cache
-    def segment(arena: int) -> Segment:
-        return Segment(fds[arena], writable=False)
-
-    opened = []
-    for position, edge in enumerate(spec.receivers):
-        receiver = SharedMemoryReceiver(
-            edge.plan.id,
-            edge.plan.window,
-            segment(edge.arena),
-            socket.socket(fileno=fds[edge.doorbell]),
-            edge.ports,
-            edge.source,
-            spec.session_id,
-            edge.arena_edges,
-        )
-        receiver.count_hops_in(page.hop_words(position))
-        opened.append((edge.plan, receiver))
-    return opened
-
-
-def _open_senders(spec: StageSpec, fds: Sequence[int]) -> list[tuple[EdgePlan, SharedMemorySender]]:
-    @functools.cache
-    def writer(arena: int) -> ArenaWriter:
-        return ArenaWriter(Segment(fds[arena], writable=True), checksums=spec.checksums)
-
-    return [
-        (
-            edge.plan,
-            SharedMemorySender(
-                edge.plan.id,
-                edge.plan.window,
-                writer(edge.arena),
-                socket.socket(fileno=fds[edge.doorbell]),
-                edge.ports,
-                edge.position,
-            ),
-        )
-        for edge in spec.senders
-    ]
+    lane.on_command(obey_soon)
 
 
 class WorkerHost(AsyncioHost):

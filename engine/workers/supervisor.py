@@ -37,6 +37,7 @@ from engine.errors import (
 )
 from engine.wording import nodes_named
 from engine.workers.messages import (
+    ControlEvent,
     ExitedEvent,
     FailedEvent,
     FinishedEvent,
@@ -46,14 +47,17 @@ from engine.workers.messages import (
     ReadyEvent,
     SettledEvent,
     SpawnReplyEvent,
+    SteeredEvent,
 )
 from engine.workers.notices import (
+    ControlNotice,
     ExitedNotice,
     FailedNotice,
     FinishedNotice,
     ProgressNotice,
     ReadyNotice,
     SettledNotice,
+    SteeredNotice,
     WorkerNotice,
 )
 
@@ -178,6 +182,8 @@ Event: TypeAlias = (
     SpawnReplyEvent
     | ProgressEvent
     | SettledEvent
+    | SteeredEvent
+    | ControlEvent
     | HeartbeatEvent
     | ReadyEvent
     | PongEvent
@@ -327,6 +333,8 @@ class Supervisor:
         self,
         event: ProgressEvent
         | SettledEvent
+        | SteeredEvent
+        | ControlEvent
         | HeartbeatEvent
         | ReadyEvent
         | PongEvent
@@ -341,7 +349,12 @@ class Supervisor:
             case ProgressEvent():
                 self._progressed(event)
             case SettledEvent():
-                self._notify(SettledNotice(event.generation, event.dropped))
+                self._notify(SettledNotice(event.settlement()))
+            case SteeredEvent():
+                error = RemoteMediaError.from_dict(event.error) if event.error else None
+                self._notify(SteeredNotice(event.number, event.answer, error))
+            case ControlEvent():
+                self._notify(ControlNotice(event.node_id, event.control))
             case ReadyEvent():
                 self._ready(now_ns)
             case FailedEvent():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING, Final
 
@@ -11,8 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from remotemedia.demo.history import Line
+    from remotemedia.demo.interrupts import BargeIn, Conversation
     from remotemedia.demo.recording import Recording
     from remotemedia.demo.trial import Heard, Trial
 
@@ -25,6 +29,8 @@ _RULES: Final = {
 }
 #: Width where the report goes into a file or a pipe: its tables stay whole.
 _PIPED_WIDTH: Final = 110
+#: Interrupts that are told one by one.
+_TOLD_MAX: Final = 8
 
 
 class Report:
@@ -133,6 +139,43 @@ class Report:
         self._command("remotemedia validate MANIFEST.json")
         self._command("remotemedia run MANIFEST.json --input NODE=FILE")
 
+    def interrupts_begin(self, count: int, seed: int) -> None:
+        """Announce a conversation that is interrupted."""
+        self._heading("Interrupting the replies")
+        self._say(
+            f"{count} commands, each reply interrupted at a random instant (seed {seed}): reply,"
+            " tts and player drop what they have, what listens goes on."
+        )
+
+    def conversation(self, conversation: Conversation) -> None:
+        """What was heard, and how the interrupts went."""
+        told = conversation.barge_ins[:_TOLD_MAX]
+        numbers = ("after ms", "played ms", "of ms", "acknowledged ms")
+        table = _table("said", *numbers, right=numbers)
+        for each in told:
+            table.add_row(each.command.text, *_numbers(each))
+        self._console.print(table)
+        if len(conversation.barge_ins) > len(told):
+            self._say(f"and {len(conversation.barge_ins) - len(told)} more.")
+        self._heading("The history: what was said, and what was heard of the replies")
+        for line in _first(conversation.history.lines, len(told)):
+            self._console.print(Text(f"  {line.speaker:<5}  {line}"), soft_wrap=True)
+        taken_ms = sorted(each.acknowledged_ms for each in conversation.barge_ins)
+        p50_ms, p99_ms = statistics.median(taken_ms), taken_ms[math.ceil(len(taken_ms) * 0.99) - 1]
+        heard_s = sum(each.played_ns for each in conversation.barge_ins) / 1e9
+        self._console.print()
+        self._say(
+            f"{len(taken_ms)} interrupts, acknowledged after p50 {p50_ms:.2f} ms,"
+            f" p99 {p99_ms:.2f} ms; {heard_s:.1f} s of replies were heard."
+        )
+        if conversation.late:
+            self._say(f"{conversation.late} of them had not settled everywhere within a second.")
+        silent = [each.command.text for each in conversation.barge_ins if each.reply_ms is None]
+        for text in silent:
+            self._console.print(Text(f"Not answered: {text!r}.", "bold red"), soft_wrap=True)
+        stale = f"Stale packets that came out after an acknowledgement: {conversation.stale}."
+        self._console.print(Text(stale, "bold red" if conversation.stale else "green"))
+
     def verdict(self, trials: list[Trial]) -> None:
         """How it went."""
         wrong = [heard for trial in trials for heard in trial.heard if not heard.right]
@@ -164,6 +207,19 @@ class Report:
 
     def _command(self, text: str) -> None:
         self._console.print(Text(f"    {text}", "cyan"), soft_wrap=True)
+
+
+def _numbers(barge_in: BargeIn) -> list[str]:
+    after_ms = "no reply" if barge_in.reply_ms is None else f"{barge_in.reply_ms:.0f}"
+    of_ns = sum(each.of_ns for each in barge_in.played)
+    times_ms = (barge_in.played_ns / 1e6, of_ns / 1e6)
+    return [after_ms, *(f"{time:.0f}" for time in times_ms), f"{barge_in.acknowledged_ms:.2f}"]
+
+
+def _first(lines: Sequence[Line], replies: int) -> list[Line]:
+    """The lines up to so many replies."""
+    ends = [at for at, line in enumerate(lines, 1) if line.speaker == "reply"][:replies]
+    return list(lines[: ends[-1]]) if ends else list(lines)
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:

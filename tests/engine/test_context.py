@@ -86,3 +86,18 @@ def test_ctx_tells_who_it_is_and_reports_progress():
     assert not ctx.cancelled
     bench.stage.cancel()
     assert ctx.cancelled
+
+
+def test_now_is_the_clock_by_which_it_calls_later():
+    seen = []
+
+    def process(packet, ctx):
+        seen.append(ctx.now_ns)
+        ctx.call_later(0.25, lambda: seen.append(ctx.now_ns))
+
+    bench = StageBench({"a": operator(process)})
+    bench.clock.spend(1)
+    bench.feed(Text("x"))
+    bench.run()
+    bench.advance(1)
+    assert seen == [1_000_000_000, 1_250_000_000]

@@ -48,8 +48,8 @@ def test_a_scope_is_a_node_and_all_behind_it_wherever_they_run(place, node, scop
 
 def test_a_settlement_counts_what_was_dropped_where_something_was():
     settlement = Settlement(1)
-    settlement.add({"a→b": 2, "b": 0})
-    settlement.add({"a→b": 3, "c": 1})
+    settlement.add_dropped({"a→b": 2, "b": 0})
+    settlement.add_dropped({"a→b": 3, "c": 1})
     assert settlement.dropped == {"a→b": 5, "c": 1}
 
 

@@ -36,7 +36,6 @@ from engine.edges.descriptor import (
 from engine.edges.doorbell import Doorbell
 from engine.edges.hop_times import HopRecorder
 from engine.errors import EdgeError, PeerDiedError
-from engine.flags import FLAG_UNINTERRUPTIBLE
 from engine.packet import Group, Origin, Packet, Source
 from engine.payloads import payload_bytes
 
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.edges.segment import Segment
+    from engine.interruption import Unwanted
     from engine.packet import Item
     from engine.payloads import Payload
 
@@ -130,6 +130,10 @@ class SharedMemoryReceiver:
         return bool(self._queue)
 
     @property
+    def next_seq(self) -> int:
+        return self._queue[0].edge_seq if self._queue else self._edge_seq
+
+    @property
     def ended(self) -> bool:
         return self._finished and not self._queue and self._error is None
 
@@ -161,13 +165,12 @@ class SharedMemoryReceiver:
             )
         credits_.release(count)
 
-    def discard_older(self, generation: int) -> int:
+    def discard(self, unwanted: Unwanted) -> int:
         self._poll_quietly()
         kept: deque[DescribedItem] = deque()
         dropped = 0
         for described in self._queue:
-            first = described.members[0][0]
-            if first.generation >= generation or first.flags & FLAG_UNINTERRUPTIBLE:
+            if not unwanted(described.members[0][0]):
                 kept.append(described)
                 continue
             dropped += 1

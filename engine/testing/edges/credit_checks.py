@@ -219,8 +219,8 @@ async def check_wakes(make: MakeEdge) -> None:
         )
 
 
-@CREDIT_CHECKS.rule("discard_older drops what is older, nothing else, and pays its credits back")
-async def check_discard_older(make: MakeEdge) -> None:
+@CREDIT_CHECKS.rule("discard drops what is not wanted, nothing else, and pays its credits back")
+async def check_discard(make: MakeEdge) -> None:
     traffic = Traffic(make(6))
     for number in range(6):
         expect(traffic.send(packet(number, generation=number % 3)), f"item {number} was refused")
@@ -282,7 +282,7 @@ async def check_rings_outside_turns(make: MakeEdge) -> None:
         within("try_receive", traffic.take)
         within("release", traffic.release)
         within("receiver.flush", pair.receiver.flush)
-        within("discard_older", partial(traffic.discard_older, round_ + 1))
+        within("discard", partial(traffic.discard_older, round_ + 1))
         await traffic.settle()
     within("finish", pair.sender.finish)
     within("sender.flush", pair.sender.flush)

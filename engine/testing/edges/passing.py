@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from engine.edges.contract import EdgeReceiver, EdgeSender, EdgeStatistics
     from engine.errors import EdgeError
+    from engine.interruption import Unwanted
     from engine.packet import Item
 
 
@@ -104,6 +105,10 @@ class PassingReceiver:
         return self.inner.ended
 
     @property
+    def next_seq(self) -> int:
+        return self.inner.next_seq
+
+    @property
     def error(self) -> EdgeError | None:
         return self.inner.error
 
@@ -113,8 +118,8 @@ class PassingReceiver:
     def release(self, count: int = 1) -> None:
         self.inner.release(count)
 
-    def discard_older(self, generation: int) -> int:
-        return self.inner.discard_older(generation)
+    def discard(self, unwanted: Unwanted) -> int:
+        return self.inner.discard(unwanted)
 
     def flush(self) -> None:
         self.inner.flush()

@@ -14,6 +14,7 @@ from engine.testing.edges.passing import PassingReceiver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.interruption import Unwanted
     from engine.packet import Item
 
 
@@ -135,20 +136,20 @@ class ReleasesAnything(PassingReceiver):
 
 
 class DiscardsCredits(_Buffering):
-    """Drops what is older, and its credits with it."""
+    """Drops what is not wanted, and its credits with it."""
 
-    def discard_older(self, generation: int) -> int:
+    def discard(self, unwanted: Unwanted) -> int:
         self.hold_all()
         before = len(self.buffer)
-        self.buffer = deque(item for item in self.buffer if item.origin.generation >= generation)
+        self.buffer = deque(item for item in self.buffer if not unwanted(item.origin))
         return before - len(self.buffer)
 
 
 class DiscardsAll(PassingReceiver):
-    """Drops whatever is queued, older or not."""
+    """Drops whatever is queued, wanted or not."""
 
-    def discard_older(self, generation: int) -> int:
-        return self.inner.discard_older(2**31)
+    def discard(self, unwanted: Unwanted) -> int:
+        return self.inner.discard(lambda _: True)
 
 
 class DiscardsEnd(PassingReceiver):
@@ -156,9 +157,9 @@ class DiscardsEnd(PassingReceiver):
 
     discarded = False
 
-    def discard_older(self, generation: int) -> int:
+    def discard(self, unwanted: Unwanted) -> int:
         self.discarded = True
-        return self.inner.discard_older(generation)
+        return self.inner.discard(unwanted)
 
     @property
     def ended(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from engine.interruption import older_than
 from engine.packet import NO_METADATA, Group, Origin, Packet
 from engine.payloads import Audio
 from engine.testing.edges.pairs import SESSION_ID, SOURCE
@@ -196,7 +197,7 @@ class Traffic:
 
     def discard_older(self, generation: int) -> int:
         """Interrupt: drop what is queued and older; how many that were."""
-        dropped = self.pair.receiver.discard_older(generation)
+        dropped = self.pair.receiver.discard(older_than(generation))
         self.discarded += dropped
         self.look()
         return dropped

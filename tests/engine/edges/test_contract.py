@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import EdgeClosedError
+from engine.interruption import older_than
 from engine.packet import Group
 from engine.payloads import Audio, Binary, Json, Text
 from tests.engine.edges.conftest import audio, group, packet
@@ -228,9 +229,9 @@ async def test_a_turn_may_end_after_its_consumer_left(make_edge):
 async def test_what_is_older_than_a_generation_is_dropped_and_paid_back(make_edge):
     edge = make_edge(capacity=6)
     await send_all(edge, [packet(audio(n), n, generation=n % 3) for n in range(6)])
-    assert edge.receiver.discard_older(1) == 2
+    assert edge.receiver.discard(older_than(1)) == 2
     await edge.settle()
-    assert edge.receiver.discard_older(1) == 0
+    assert edge.receiver.discard(older_than(1)) == 0
     assert dropped(edge) == 2
     assert numbers(await edge.pass_on(4)) == [1, 2, 4, 5]
     assert not edge.receiver.readable
@@ -247,7 +248,7 @@ async def test_discarding_everything_wakes_a_producer_that_waits(make_edge):
     await send_all(edge, [packet(audio(1))])
     assert not edge.sender.ready
     await edge.settle()
-    assert edge.receiver.discard_older(5) == 1
+    assert edge.receiver.discard(older_than(5)) == 1
     await edge.settle()
     assert len(calls) == 1
 
@@ -257,7 +258,7 @@ async def test_the_end_survives_discarding(make_edge):
     await send_all(edge, [packet(audio(1))])
     edge.sender.finish()
     await edge.settle()
-    assert edge.receiver.discard_older(1) == 1
+    assert edge.receiver.discard(older_than(1)) == 1
     assert edge.receiver.ended
 
 
@@ -308,7 +309,7 @@ async def test_any_order_of_events_keeps_order_and_loses_nothing(make_edge, seed
             case "settle":
                 await edge.settle()
             case "discard" if rnd.random() < 0.2:
-                for _ in range(edge.receiver.discard_older(sent // 50)):
+                for _ in range(edge.receiver.discard(older_than(sent // 50))):
                     assert expected.popleft() // 50 < sent // 50
         assert unreturned(edge) <= edge.sender.capacity
     edge.receiver.release(turns)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.edges.hop_times import BUCKETS, HopRecorder, HopTimes
 from engine.edges.local import LocalEdge
+from engine.interruption import older_than
 from tests.engine.edges.conftest import audio, packet
 
 
@@ -72,6 +73,6 @@ def test_a_local_edge_times_one_in_sixteen_by_its_clock():
 def test_a_timed_packet_that_is_dropped_is_forgotten():
     edge = LocalEdge("e", 4, lambda: 0)
     edge.try_send(packet(audio(0)))
-    edge.discard_older(1)
+    edge.discard(older_than(1))
     assert edge.statistics().hops.measured == 0
     assert edge._timed is None

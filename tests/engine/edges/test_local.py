@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from engine.edges.local import LocalEdge
 from engine.errors import EdgeError
+from engine.interruption import older_than
 from engine.packet import Group, Origin, Packet, Source
 from engine.payloads import Text
 
@@ -207,18 +208,18 @@ def test_older_generations_are_dropped_and_their_credits_returned():
     for number, generation in enumerate((0, 1, 0, 2)):
         edge.try_send(packet(number, generation))
     assert not edge.ready
-    assert edge.discard_older(1) == 2
+    assert edge.discard(older_than(1)) == 2
     assert told == ["credit"]
     assert state(edge) == (2, 2, 0)
     assert [edge.try_receive().sequence for _ in range(2)] == [1, 3]
-    assert edge.discard_older(9) == 0
+    assert edge.discard(older_than(9)) == 0
     assert edge.statistics().dropped == 2
 
 
 def test_a_group_is_dropped_whole():
     edge = LocalEdge("e", 4)
     edge.try_send(Group({"l": packet(1, port="l"), "r": packet(1, port="r")}))
-    assert edge.discard_older(1) == 1
+    assert edge.discard(older_than(1)) == 1
     assert state(edge) == (4, 0, 0)
 
 
@@ -226,7 +227,7 @@ def test_the_end_survives_what_is_dropped():
     edge = LocalEdge("e", 4)
     edge.try_send(packet(1))
     edge.finish()
-    edge.discard_older(1)
+    edge.discard(older_than(1))
     assert edge.ended
 
 
@@ -293,7 +294,7 @@ class LawOfCredits(RuleBasedStateMachine):
         dropped = len(self.queue) - len(kept)
         self.queue = kept
         told = self.credit_told
-        assert self.edge.discard_older(generation) == dropped
+        assert self.edge.discard(older_than(generation)) == dropped
         assert self.credit_told == told + (self.refused and dropped > 0)
         self.refused = self.refused and not dropped
 

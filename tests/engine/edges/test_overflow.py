@@ -12,6 +12,7 @@ from engine.edges.local import LocalEdge
 from engine.edges.overflow import OverflowSender, discard_waiting, window_of
 from engine.errors import EdgeClosedError, EdgeError, EdgeOverflowError
 from engine.flags import FLAG_GAP, FLAG_UNINTERRUPTIBLE
+from engine.interruption import older_than
 from engine.packet import Group, Origin, Packet, Source
 from engine.payloads import Text
 from engine.testing.edges import LocalPair, SharedMemoryPair, breaches_of_edge
@@ -254,7 +255,7 @@ NOT_WITH_A_QUEUE = {
     "bounds",
     "callbacks_only_schedule",
     "closed_is_no_obstacle",
-    "discard_older",
+    "discard",
     "end_outlasts_discarding",
     "end_then_gone",
     "end_without_credit",
@@ -297,7 +298,7 @@ def test_what_an_interrupt_makes_stale_leaves_its_place_to_what_is_newer(overflo
         bench.sender.try_send(of_generation(number, 0))
     assert bench.sender.try_send(of_generation(4, 0, FLAG_UNINTERRUPTIBLE))
     waiting = bench.sender.statistics().queued - 2
-    assert discard_waiting(bench.sender, 1) == waiting - 1
+    assert discard_waiting(bench.sender, older_than(1)) == waiting - 1
     for number in (10, 11):
         assert bench.sender.try_send(of_generation(number, 1))
     assert bench.take() == "0 1 4 10 11"
@@ -312,7 +313,7 @@ def test_an_edge_that_was_full_of_what_is_stale_has_credit_again():
     heard = []
     bench.sender.on_credit = lambda: heard.append(True)
     assert not bench.sender.try_send(of_generation(3, 0))
-    assert discard_waiting(bench.sender, 1) == 1
+    assert discard_waiting(bench.sender, older_than(1)) == 1
     assert heard == [True]
 
 
@@ -321,10 +322,10 @@ def test_the_end_comes_behind_what_was_discarded():
     for number in range(4):
         bench.sender.try_send(of_generation(number, 0))
     bench.sender.finish()
-    discard_waiting(bench.sender, 1)
+    discard_waiting(bench.sender, older_than(1))
     assert bench.take() == "0 1"
     assert bench.edge.ended
 
 
 def test_an_edge_that_only_blocks_has_nothing_waiting_before_it():
-    assert discard_waiting(LocalEdge("a→b", 4), 1) == 0
+    assert discard_waiting(LocalEdge("a→b", 4), older_than(1)) == 0

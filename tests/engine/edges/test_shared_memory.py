@@ -31,6 +31,7 @@ from engine.edges.descriptor import (
 )
 from engine.errors import EdgeClosedError, EdgeError, PeerDiedError
 from engine.flags import FLAG_GAP, FLAG_UNINTERRUPTIBLE
+from engine.interruption import older_than
 from engine.packet import Group, Packet
 from engine.payloads import Audio, Binary, Json, Text
 from tests.engine.edges.conftest import SOURCE, Arena, audio, group, packet
@@ -902,7 +903,7 @@ async def test_what_went_by_the_socket_is_dropped_like_the_rest(make_link):
 
     assert link.sender.try_send(pair(0))
     await link.settle()
-    assert link.receiver.discard_older(1) == 1
+    assert link.receiver.discard(older_than(1)) == 1
     await link.settle()
     assert not link.receiver._loose
     link.sender._ask()
@@ -1069,7 +1070,7 @@ async def test_what_is_older_than_a_generation_is_discarded_and_paid_back(make_l
     for number in range(6):
         link.sender.try_send(packet(audio(number, 1000), generation=number % 3))
     await link.settle()
-    assert link.receiver.discard_older(2) == 4
+    assert link.receiver.discard(older_than(2)) == 4
     link.check_law()
     assert link.receiver.statistics().dropped == 4
     await link.settle()
@@ -1077,7 +1078,7 @@ async def test_what_is_older_than_a_generation_is_discarded_and_paid_back(make_l
     await link.settle()
     assert link.arena.used_slots == 2
     assert values(await link.pass_on(2)) == [2, 5]
-    assert link.receiver.discard_older(9) == 0
+    assert link.receiver.discard(older_than(9)) == 0
 
 
 # --------------------------------------------------------------------------------- damage

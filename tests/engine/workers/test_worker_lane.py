@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from engine.interruption import Interrupt
+from engine.interruption import Played, Settlement
 from engine.workers.control_page import ControlPage
 from engine.workers.lane import Lane
 from engine.workers.messages import (
@@ -145,22 +145,26 @@ def test_what_came_before_the_callback_is_remembered(ends):
     server.say(PingCommand(1))
     assert server.hear() == PongEvent(1)
     seen = []
-    lane.on_interrupt(seen.append)
+    lane.on_command(lambda command, _: seen.append(command))
     lane.on_shutdown(lambda: seen.append("shutdown"))
-    assert seen == [Interrupt(4, frozenset({"a"})), Interrupt(5, frozenset()), "shutdown"]
+    assert seen == [InterruptCommand(4, ("a",)), InterruptCommand(5), "shutdown"]
 
 
 def test_every_interrupt_is_handed_on(ends):
     server, lane, _ = ends
     seen = []
-    lane.on_interrupt(seen.append)
+    lane.on_command(lambda command, _: seen.append(command))
     for generation in (1, 2, 5):
         server.say(InterruptCommand(generation, ("a", "b")))
     server.say(PingCommand(1))
     assert server.hear() == PongEvent(1)
-    assert seen == [Interrupt(each, frozenset({"a", "b"})) for each in (1, 2, 5)]
-    lane.settled(5, {"a→b": 3})
-    assert server.hear() == SettledEvent(5, {"a→b": 3})
+    assert seen == [InterruptCommand(each, ("a", "b")) for each in (1, 2, 5)]
+    lane.settled(Settlement(5, {"a→b": 3}, {"b": (Played(7, 20, 40, {"text": "ja"}),)}))
+    told = server.hear()
+    assert isinstance(told, SettledEvent)
+    assert told.settlement() == Settlement(
+        5, {"a→b": 3}, {"b": (Played(7, 20, 40, {"text": "ja"}),)}
+    )
 
 
 def test_it_outlives_callbacks_that_raise_and_strange_messages(ends, capsys):

@@ -193,9 +193,9 @@ def flood(spec, fds, lane):
 def watch_generation(spec, fds, lane):
     """Busy Python code sees the shared word; the lane hears of it as well."""
     heard = threading.Event()
-    lane.on_interrupt(
-        lambda interrupt: (
-            lane.progress("a", "lane", 0.0, f"{interrupt.generation} {sorted(interrupt.nodes)}"),
+    lane.on_command(
+        lambda command, _: (
+            lane.progress("a", "lane", 0.0, f"{command.generation} {sorted(command.node_ids)}"),
             heard.set(),
         )
     )
