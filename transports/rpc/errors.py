@@ -18,8 +18,8 @@ its status.
 
 from __future__ import annotations
 
-import asyncio
 import json
+import sysconfig
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -31,6 +31,7 @@ import engine
 import transports
 from engine.errors import (
     EdgeOverflowError,
+    InitTimeoutError,
     ManifestError,
     MediaError,
     NodeError,
@@ -47,12 +48,16 @@ if TYPE_CHECKING:
 
 #: How the text of an error of this kind begins; clients look for it.
 VALIDATION_PREFIX: Final = "Validation error: "
+#: How the text begins where a node did not get ready in time, before the seconds.
+INIT_TIMEOUT_PREFIX: Final = "Initialization timeout after "
 #: A traceback is cut to its last so many characters.
 TRACEBACK_CHARS_MAX: Final = 16_384
-#: Frames of files in these folders say nothing about a node.
+#: Frames of files in these folders say nothing about a node; nor do Python's own.
 _OWN_FOLDERS: Final = tuple(
-    f"{Path(str(package.__file__)).parent}/" for package in (engine, transports, asyncio, reactivex)
+    f"{Path(str(package.__file__)).parent}/" for package in (engine, transports, reactivex)
 )
+_STANDARD_LIBRARY: Final = f"{sysconfig.get_path('stdlib')}/"
+_INSTALLED: Final = "site-packages"
 
 
 class InputError(UsageError):
@@ -133,6 +138,8 @@ def error_response(error: BaseException, *, debug: bool = False) -> common_pb2.E
     message = error.message
     if error_type == common_pb2.ERROR_TYPE_VALIDATION:
         message = f"{VALIDATION_PREFIX}{message}"
+    elif isinstance(error, InitTimeoutError):
+        message = _timeout_message(error)
     return common_pb2.ErrorResponse(
         error_type=error_type,
         message=_sayable(message),
@@ -140,6 +147,12 @@ def error_response(error: BaseException, *, debug: bool = False) -> common_pb2.E
         context=_context_of(error),
         stack_trace=_sayable(_stack_trace(error, debug=debug)),
     )
+
+
+def _timeout_message(error: InitTimeoutError) -> str:
+    """The message in the words clients look for."""
+    words = f"{INIT_TIMEOUT_PREFIX}{error.context.get('init_timeout_s', 0):g}s"
+    return error.message if error.message.startswith(words) else f"{words}: {error.message}"
 
 
 def failing_node(error: RemoteMediaError) -> str:
@@ -155,7 +168,10 @@ def failing_node(error: RemoteMediaError) -> str:
 
 def _context_of(error: RemoteMediaError) -> str:
     facts: dict[str, Any] = {"code": error.code, **error.to_dict()["context"]}
-    return json.dumps(facts, allow_nan=True, default=str)
+    try:
+        return json.dumps(facts, allow_nan=False, default=str)
+    except ValueError:  # an infinity, which is no JSON
+        return json.dumps({key: str(value) for key, value in facts.items()})
 
 
 def _stack_trace(error: RemoteMediaError, *, debug: bool) -> str:
@@ -177,7 +193,9 @@ def _stack_trace(error: RemoteMediaError, *, debug: bool) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith(_OWN_FOLDERS)
+    if filename.startswith(_OWN_FOLDERS):
+        return True
+    return filename.startswith(_STANDARD_LIBRARY) and _INSTALLED not in filename
 
 
 def _own_traceback(error: BaseException) -> str:

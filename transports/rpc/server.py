@@ -31,6 +31,7 @@ from protos.remotemedia.v1 import (
     streaming_pb2_grpc,
 )
 from transports.rpc.execution import ExecutionServicer
+from transports.rpc.malformed import RefuseMalformed
 from transports.rpc.streaming import StreamingServicer
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class RpcServer:
         if self._server is not None:
             raise UsageError("a server is started once; make a new one")
         self._server = server = grpc.aio.server(
-            interceptors=self._interceptors,
+            interceptors=(*self._interceptors, RefuseMalformed()),
             options=server_options(self.service.limits.message_bytes_max),
         )
         names = self._add_services(server)

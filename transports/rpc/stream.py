@@ -16,14 +16,17 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from engine.clock import clock_of
 from engine.errors import EdgeClosedError, RemoteMediaError, ResourceLimitError
 from protos.remotemedia.v1 import streaming_pb2
 from transports.rpc.chunk_times import ChunkTimes
+from transports.rpc.errors import InputError
 from transports.rpc.execution import fill_output
 from transports.rpc.inbox import Inbox
 from transports.rpc.inputs import Chunk, Inputs, send
+from transports.rpc.malformed import MALFORMED
 from transports.rpc.memory import ProcessUsage
 from transports.rpc.starting import start
 from transports.rpc.stream_metrics import StreamCounts
@@ -154,7 +157,8 @@ class Stream:
             self._ready.set()
             await self._hand_out()
         except RemoteMediaError as error:
-            if not self._cancelled and self._failure is None:
+            # What an input before a wrong message caused comes first, as that input did.
+            if not self._cancelled and (self._failure is None or self._settling_timer is not None):
                 self._failure = error
         if self._failure is not None:
             await self._tell(self._failure)
@@ -189,7 +193,8 @@ class Stream:
                         return
                 if ended:
                     return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+        except Exception as raised:  # noqa: BLE001 - whatever it is, the client is told
+            error = InputError(MALFORMED) if isinstance(raised, DecodeError) else raised
             if not self._ready.is_set() and not len(self._inbox):
                 self._failure = error  # nothing of this stream is worth waiting for
                 self._session.cancel()

@@ -6,10 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from protos.remotemedia.v1 import streaming_pb2, streaming_pb2_grpc
 from transports.rpc.errors import InputError
 from transports.rpc.inputs import Inputs
+from transports.rpc.malformed import MALFORMED
 from transports.rpc.measuring import Measurement
 from transports.rpc.service import check_named, check_version
 from transports.rpc.stream import Stream
@@ -60,6 +62,8 @@ class StreamingServicer(streaming_pb2_grpc.StreamingPipelineServiceServicer):
         try:
             init = await self._init(protocol, context)
             opening = await self._open(init, measurement, context)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, MALFORMED)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
             response = await service.answer(error, context)
             await context.write(streaming_pb2.StreamResponse(error=response))

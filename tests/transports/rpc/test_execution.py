@@ -1,0 +1,474 @@
+"""ExecutePipeline and GetVersion, as clients see them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+
+import grpc
+import numpy as np
+import pytest
+
+from protos.remotemedia.v1 import common_pb2, execution_pb2
+from tests.transports.rpc.rpc_client import eventually, json_data, manifest, text, value_of
+
+pytestmark = [pytest.mark.net]
+
+CALCULATOR = manifest({"calc": "CalculatorNode"})
+ADD = {"operation": "add", "operands": [1, 2]}
+
+
+# --- inputs and outputs -----------------------------------------------------------------------
+
+
+async def test_the_output_of_a_sink_has_its_id_as_the_key(client):
+    result = await client.execute(CALCULATOR, {"calc": json_data(ADD)})
+    assert {key: value_of(data) for key, data in result.data_outputs.items()} == {
+        "calc": {"result": 3, **ADD}
+    }
+    assert result.status == common_pb2.EXECUTION_STATUS_SUCCESS
+
+
+async def test_only_sinks_give_outputs(client):
+    graph = manifest({"a": "Upper", "b": "Upper", "c": "Upper"}, ["a->b", "a->c"])
+    result = await client.execute(graph, {"a": text("x")})
+    assert set(result.data_outputs) == {"b", "c"}
+
+
+async def test_several_outputs_of_a_sink_are_all_there_in_order(client):
+    graph = manifest({"e": ("Expand", {"times": 3})})
+    result = await client.execute(graph, {"e": json_data("v")})
+    found = {key: value_of(data)["index"] for key, data in result.data_outputs.items()}
+    assert found == {"e": 2, "e/0": 0, "e/1": 1, "e/2": 2}
+
+
+async def test_a_sink_that_gave_nothing_has_no_key(client):
+    graph = manifest({"e": ("Expand", {"times": 0})})
+    assert not (await client.execute(graph, {"e": json_data("v")})).data_outputs
+
+
+async def test_an_input_takes_the_place_of_what_the_predecessors_give(client):
+    graph = manifest({"a": "Upper", "b": "Upper", "c": "Keep"}, ["a->b", "b->c"])
+    result = await client.execute(graph, {"a": text("first"), "c": text("instead")})
+    assert {key: value_of(data) for key, data in result.data_outputs.items()} == {"c": "instead"}
+    assert [row.node_id for row in result.node_results] == ["a", "b", "c"]
+    result = await client.execute(graph, {"b": text("middle")})
+    assert value_of(result.data_outputs["c"]) == "MIDDLE"
+
+
+async def test_every_other_node_takes_what_its_predecessors_give(client):
+    graph = manifest({"a": "Upper", "b": "Upper", "k": "Keep"}, ["a->k", "b->k"])
+    result = await client.execute(graph, {"a": text("x"), "b": text("y")})
+    assert sorted(value_of(result.data_outputs["k"])) == ["+", "X", "Y"]
+
+
+async def test_a_source_without_an_input_gets_the_end_of_it_only(client):
+    graph = manifest({"s": "Source", "u": "Upper"}, ["s->u"])
+    result = await client.execute(graph)
+    assert value_of(result.data_outputs["u"]) == "FROM NOTHING"
+
+
+async def test_metadata_survives_the_whole_way(client):
+    graph = manifest({"a": "PassThrough", "b": "PassThrough"}, ["a->b"])
+    sent = common_pb2.DataBuffer(
+        text=common_pb2.TextBuffer(text_data=b"hallo", language="de", channel="ui"),
+        metadata={"who": "me"},
+    )
+    got = (await client.execute(graph, {"a": sent})).data_outputs["b"]
+    assert dict(got.metadata) == {"who": "me"}
+    assert (got.text.language, got.text.channel) == ("de", "ui")
+    sent = common_pb2.DataBuffer(json=common_pb2.JsonData(json_payload="1", schema_type="One"))
+    assert (await client.execute(graph, {"a": sent})).data_outputs["b"].json.schema_type == "One"
+    sent = common_pb2.DataBuffer(binary=common_pb2.BinaryBuffer(data=b"x", mime_type="image/png"))
+    assert (await client.execute(graph, {"a": sent})).data_outputs["b"].binary == sent.binary
+
+
+async def test_audio_of_integers_is_answered_in_float32(client):
+    graph = manifest({"a": "PassThrough"})
+    samples = np.array([-32_768, 16_384], "<i2")
+    sent = common_pb2.DataBuffer(
+        audio=common_pb2.AudioBuffer(
+            samples=samples.tobytes(), sample_rate=8_000, num_samples=2, format=2, channels=1
+        )
+    )
+    for result in (
+        await client.execute(graph, {"a": sent}),
+        await client.execute(manifest({"a": "Tone"}), {"a": text("x")}),
+    ):
+        audio = result.data_outputs["a"].audio
+        assert audio.format == common_pb2.AUDIO_FORMAT_F32
+        assert np.array_equal(np.frombuffer(audio.samples, "<f4"), [-1.0, 0.5])
+        assert (audio.num_samples, audio.channels, audio.sample_rate) == (2, 1, 8_000)
+
+
+# --- truth --------------------------------------------------------------------------------------
+
+
+async def test_metrics_tell_what_was_measured(client):
+    graph = manifest({"a": "Upper", "e": "PassThrough"}, ["a->e"])
+    result = await client.execute(graph, {"a": text("x" * 1_000)})
+    metrics = result.metrics
+    assert metrics.wall_time_ms > 0
+    assert 0 < metrics.cpu_time_ms <= metrics.wall_time_ms
+    assert metrics.memory_used_bytes > 1_000_000
+    assert metrics.proto_to_runtime_ms > 0
+    assert metrics.runtime_to_proto_ms > 0
+    both = metrics.proto_to_runtime_ms + metrics.runtime_to_proto_ms
+    assert metrics.serialization_time_ms == pytest.approx(both)
+    assert dict(metrics.data_type_breakdown) == {"text": 2}
+    assert set(metrics.node_metrics) == {"a", "e"}
+    for node in metrics.node_metrics.values():
+        assert node.items_processed == 1
+        assert node.execution_time_ms > 0
+        assert node.memory_bytes >= 1_000
+        assert json.loads(node.custom_metrics)["items_emitted"] == 1
+
+
+async def test_there_is_a_row_for_each_node(client):
+    graph = manifest({"a": ("Expand", {"times": 0}), "b": "Upper"}, ["a->b"])
+    result = await client.execute(graph, {"a": json_data(1)})
+    rows = {row.node_id: row.status for row in result.node_results}
+    assert rows == {"a": common_pb2.NODE_STATUS_SUCCESS, "b": common_pb2.NODE_STATUS_SKIPPED}
+
+
+@pytest.mark.process
+async def test_a_process_nodes_memory_is_that_of_its_process(client):
+    graph = manifest({"a": "ProcessWhere", "b": "Where"}, [])
+    result = await client.execute(graph, {"a": json_data(1), "b": json_data(1)})
+    assert value_of(result.data_outputs["b"]) == os.getpid()
+    assert value_of(result.data_outputs["a"]) != os.getpid()
+    assert result.metrics.node_metrics["a"].memory_bytes > 500_000
+    assert result.metrics.node_metrics["b"].memory_bytes < 500_000
+
+
+@pytest.mark.process
+async def test_two_process_nodes_work_at_the_same_time(client):
+    graph = manifest({"a": "ProcessWork", "b": "ProcessWork"})
+    result = await client.execute(graph, {"a": json_data(1), "b": json_data(1)})
+    (a_began, a_ended), (b_began, b_ended) = (
+        value_of(result.data_outputs[node]) for node in ("a", "b")
+    )
+    assert max(a_began, b_began) < min(a_ended, b_ended)
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+async def test_without_a_manifest_the_call_fails(client):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.execution.ExecutePipeline(execution_pb2.ExecuteRequest())
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_bytes_that_are_no_request_fail_the_call(client):
+    call = client.channel.unary_unary("/remotemedia.v1.PipelineExecutionService/ExecutePipeline")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(b"\xff\xff\xff", timeout=30)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+WRONG_MANIFESTS = {
+    "no nodes": (manifest({}), "nodes", ""),
+    "no name": (manifest({"a": "Upper"}, metadata=None), "metadata.name", ""),
+    "no version": (manifest({"a": "Upper"}, version=""), "version", ""),
+    "unknown type": (manifest({"a": "Uper"}), "did you mean 'Upper'", "a"),
+    "no type": (manifest({"a": ""}), "nodes[0].node_type", "a"),
+    "id with a slash": (manifest({"a/b": "Upper"}), "nodes[0].id", "a/b"),
+    "id with a newline": (manifest({"a\nb": "Upper"}), "nodes[0].id", "a\nb"),
+    "a cycle": (manifest({"a": "Upper", "b": "Upper"}, ["a->b", "b->a"]), "cycle", "a"),
+    "dangling": (manifest({"a": "Upper"}, ["a->b"]), "there is no node 'b'", ""),
+    "wrong param": (
+        manifest({"a": ("AudioChunkerNode", {"chunkSize": "many"})}),
+        "nodes[0].params.chunkSize",
+        "a",
+    ),
+    "param out of range": (
+        manifest({"a": ("AudioChunkerNode", {"chunk_size": -1})}),
+        "nodes[0].params.chunk_size",
+        "a",
+    ),
+    "long name": (
+        manifest({"a": "Upper"}, metadata=execution_pb2.ManifestMetadata(name="x" * 256)),
+        "metadata.name",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_MANIFESTS)
+async def test_a_wrong_manifest_is_a_validation_error_that_says_where(client, name):
+    graph, said, node = WRONG_MANIFESTS[name]
+    error = await client.fail(graph, {})
+    assert error.error_type == common_pb2.ERROR_TYPE_VALIDATION
+    assert error.message.startswith("Validation error: ")
+    assert said in error.message
+    assert error.failing_node_id == node
+    assert json.loads(error.context)["problems"]
+    assert error.stack_trace == ""
+
+
+async def test_all_problems_of_a_manifest_are_told_at_once(client):
+    error = await client.fail(manifest({"a": "Uper", "b": "Lower"}, ["a->c"]))
+    assert len(json.loads(error.context)["problems"]) == 3
+
+
+async def test_an_input_for_a_node_that_is_not_there_is_named(client):
+    error = await client.fail(CALCULATOR, {"calculator": json_data(1)})
+    assert error.error_type == common_pb2.ERROR_TYPE_VALIDATION
+    assert error.failing_node_id == "calculator"
+    assert "there is no such node" in error.message
+
+
+@pytest.mark.parametrize(
+    ("buffer", "said"),
+    [
+        (common_pb2.DataBuffer(), "DataBuffer is empty"),
+        (text(b"\xff"), "is not utf-8"),
+        (common_pb2.DataBuffer(json=common_pb2.JsonData(json_payload="{")), "is not JSON"),
+    ],
+)
+async def test_a_wrong_buffer_names_its_node(client, buffer, said):
+    error = await client.fail(manifest({"a": "Upper"}), {"a": buffer})
+    assert error.error_type == common_pb2.ERROR_TYPE_VALIDATION
+    assert error.failing_node_id == "a"
+    assert said in error.message
+
+
+@pytest.mark.parametrize(
+    "node_type",
+    ["OnlyAudio", "WantsAudio", pytest.param("ProcessWantsAudio", marks=pytest.mark.process)],
+)
+async def test_data_of_a_kind_that_a_node_cannot_take_is_a_type_error(client, node_type):
+    error = await client.fail(manifest({"a": node_type}), {"a": text("x")})
+    assert error.error_type == common_pb2.ERROR_TYPE_TYPE_VALIDATION
+    assert error.failing_node_id == "a"
+    assert "audio" in error.message.lower()
+    assert "text" in error.message.lower()
+
+
+async def test_a_node_that_raises_is_named_with_its_traceback(client):
+    graph = manifest({"a": "Upper", "f": "Fail"}, ["a->f"])
+    error = await client.fail(graph, {"f": text("fail")})
+    assert error.error_type == common_pb2.ERROR_TYPE_NODE_EXECUTION
+    assert error.failing_node_id == "f"
+    assert "cannot digest this" in error.message
+    context = json.loads(error.context)
+    assert (context["exception"], context["during"]) == ("ValueError", "process")
+    assert "rpc_operators.py" in error.stack_trace
+    assert "engine/" not in error.stack_trace
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("node_type", "said", "trace"),
+    [
+        ("ProcessFail", "cannot digest this", "rpc_operators.py"),
+        ("ProcessFailInInitialize", "the model is missing", "rpc_operators.py"),
+    ],
+)
+async def test_a_process_node_that_raises_brings_its_traceback(client, node_type, said, trace):
+    error = await client.fail(manifest({"f": node_type}), {"f": text("fail")})
+    assert error.error_type == common_pb2.ERROR_TYPE_NODE_EXECUTION
+    assert error.failing_node_id == "f"
+    assert said in error.message
+    assert trace in error.stack_trace
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("how", "said"), [("exit", "exit code 7"), ("kill", "killed by signal 9")])
+async def test_a_crash_says_how_the_process_ended(client, how, said):
+    error = await client.fail(manifest({"c": "ProcessCrash"}), {"c": text(how)})
+    assert error.error_type == common_pb2.ERROR_TYPE_NODE_EXECUTION
+    assert error.failing_node_id == "c"
+    assert said in error.message
+
+
+async def test_an_output_that_the_wire_cannot_say_is_its_nodes_error(client):
+    error = await client.fail(manifest({"u": "Unsayable"}), {"u": json_data(1)})
+    assert error.error_type == common_pb2.ERROR_TYPE_NODE_EXECUTION
+    assert error.failing_node_id == "u"
+
+
+async def test_a_fault_of_ours_tells_nothing_but_that(serve, monkeypatch):
+    running = await serve()
+    monkeypatch.setattr(running.service.plans, "get", lambda *_: 1 / 0)
+    error = await running.client.fail(CALCULATOR)
+    assert error.error_type == common_pb2.ERROR_TYPE_INTERNAL
+    assert error.message == "internal error; the server's log says more"
+    assert error.stack_trace == ""
+    running.service.debug = True
+    assert "ZeroDivisionError" in (await running.client.fail(CALCULATOR)).stack_trace
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+async def test_a_result_that_takes_too_long_is_a_limits_error(running):
+    limits = common_pb2.ResourceLimits(max_timeout_ms=50)
+    graph = manifest({"n": "Never"})
+    error = await running.client.fail(graph, {"n": text("x")}, resource_limits=limits)
+    assert error.error_type == common_pb2.ERROR_TYPE_RESOURCE_LIMIT
+    assert json.loads(error.context)["limit"] == 50
+    assert len(running.service.sessions) == 0
+
+
+async def test_the_service_caps_what_a_request_asks_for(serve):
+    running = await serve(limits={"timeout_s": 0.05, "audio_samples_max": 5})
+    limits = common_pb2.ResourceLimits(max_timeout_ms=3_600_000, max_audio_samples=1_000)
+    never = manifest({"n": "Never"})
+    error = await running.client.fail(never, {"n": text("x")}, resource_limits=limits)
+    assert json.loads(error.context)["limit"] == 50
+    buffer = common_pb2.DataBuffer(
+        audio=common_pb2.AudioBuffer(samples=bytes(24), sample_rate=8_000)
+    )
+    error = await running.client.fail(never, {"n": buffer}, resource_limits=limits)
+    assert error.error_type == common_pb2.ERROR_TYPE_RESOURCE_LIMIT
+    assert error.failing_node_id == "n"
+    assert json.loads(error.context)["limit"] == 5
+
+
+@pytest.mark.process
+async def test_the_time_to_get_ready_does_not_count(client):
+    limits = common_pb2.ResourceLimits(max_timeout_ms=40)
+    graph = manifest({"u": "Upper", "m": "ProcessModel"}, ["u->m"])
+    result = await client.execute(graph, {"u": text("x")}, resource_limits=limits)
+    assert value_of(result.data_outputs["m"]) == "X"
+
+
+@pytest.mark.process
+async def test_a_node_that_does_not_get_ready_in_time_is_named(serve):
+    running = await serve(settings={"init_timeout_s": 0.5})
+    error = await running.client.fail(manifest({"n": "ProcessNeverReady"}), {"n": text("x")})
+    assert error.error_type == common_pb2.ERROR_TYPE_NODE_EXECUTION
+    assert "Initialization timeout after 0.5s" in error.message
+    assert error.failing_node_id == "n"
+
+
+async def test_outputs_that_no_message_holds_are_a_limits_error(serve, tmp_path):
+    running = await serve(limits={"message_bytes_max": 100_000})
+    graph = manifest({"f": ("Flood", {"path": str(tmp_path / "count")})})
+    error = await running.client.fail(graph, {"f": text("x")})
+    assert error.error_type == common_pb2.ERROR_TYPE_RESOURCE_LIMIT
+    assert "100000 bytes" in error.message
+    assert len(running.service.sessions) == 0
+
+
+async def test_a_message_over_the_limit_is_refused(serve):
+    running = await serve(limits={"message_bytes_max": 100_000})
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.client.respond(manifest({"u": "Upper"}), {"u": text("x" * 100_001)})
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await running.client.execute(manifest({"u": "Upper"}), {"u": text("x" * 90_000)})
+
+
+@pytest.mark.process
+async def test_more_processes_than_allowed_are_a_limits_error(serve):
+    running = await serve(settings={"max_processes_per_session": 1})
+    error = await running.client.fail(manifest({"a": "ProcessUpper", "b": "ProcessUpper"}))
+    assert error.error_type == common_pb2.ERROR_TYPE_RESOURCE_LIMIT
+    assert json.loads(error.context)["limit"] == 1
+
+
+async def test_the_manifests_settings_may_come_in_the_calls_metadata(serve):
+    running = await serve()
+    header = (("x-remotemedia-multiprocess", json.dumps({"max_processes_per_session": 1})),)
+    graph = manifest({"a": "ProcessUpper", "b": "ProcessUpper"})
+    error = await running.client.fail(graph, metadata=header)
+    assert error.error_type == common_pb2.ERROR_TYPE_RESOURCE_LIMIT
+    header = (("x-remotemedia-multiprocess", '{"channel_capacity": "many"}'),)
+    error = await running.client.fail(graph, metadata=header)
+    assert error.error_type == common_pb2.ERROR_TYPE_VALIDATION
+    assert "metadata.multiprocess.channel_capacity" in error.message
+
+
+async def test_too_many_sessions_are_a_status_of_the_call(serve):
+    running = await serve(settings={"max_sessions": 1})
+    never = asyncio.create_task(running.client.respond(manifest({"n": "Never"}), {"n": text("x")}))
+    await eventually(
+        lambda: any(live.session.phase == "draining" for live in running.service.sessions)
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.client.respond(CALCULATOR, {"calc": json_data(ADD)})
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    never.cancel()
+    await asyncio.gather(never, return_exceptions=True)
+    await eventually(lambda: not len(running.service.sessions))
+    assert await running.client.execute(CALCULATOR, {"calc": json_data(ADD)})
+
+
+async def test_a_clients_deadline_ends_the_session(running):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.client.respond(manifest({"n": "Never"}), {"n": text("x")}, within_s=0.2)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await eventually(lambda: not len(running.service.sessions))
+
+
+@pytest.mark.process
+async def test_a_client_that_leaves_leaves_no_process(serve, tmp_path):
+    running = await serve()
+    path = tmp_path / "count"
+    graph = manifest({"f": ("Flood", {"path": str(path)}), "u": "ProcessNeverReady"})
+    call = asyncio.create_task(running.client.respond(graph, {"f": text("x")}))
+    await eventually(lambda: any(live.session.stages for live in running.service.sessions))
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    await eventually(lambda: not len(running.service.sessions))
+
+
+# --- many ----------------------------------------------------------------------------------------
+
+
+async def test_of_a_hundred_calls_at_once_the_bad_one_fails_alone(client):
+    good = [client.respond(CALCULATOR, {"calc": json_data(ADD)}) for _ in range(99)]
+    bad = client.respond(
+        CALCULATOR, {"calc": json_data({"operation": "divide", "operands": [1, 0]})}
+    )
+    responses = await asyncio.gather(*good[:50], bad, *good[50:])
+    errors = [response for response in responses if response.HasField("error")]
+    assert len(errors) == 1
+    assert errors[0].error.failing_node_id == "calc"
+    results = [response.result for response in responses if response.HasField("result")]
+    assert all(value_of(result.data_outputs["calc"])["result"] == 3 for result in results)
+
+
+async def test_a_manifest_is_planned_once(running):
+    for _ in range(3):
+        await running.client.execute(CALCULATOR, {"calc": json_data(ADD)})
+    assert (running.service.plans.misses, running.service.plans.hits) == (1, 2)
+
+
+async def test_a_thousand_nodes_are_planned_and_one_more_refused(client):
+    nodes = {f"n{number}": "PassThrough" for number in range(1_000)}
+    links = [f"n{number}->n{number + 1}" for number in range(999)]
+    result = await client.execute(manifest(nodes, links), {"n0": text("x")})
+    assert value_of(result.data_outputs["n999"]) == "x"
+    error = await client.fail(manifest({**nodes, "more": "PassThrough"}, links))
+    assert error.error_type == common_pb2.ERROR_TYPE_VALIDATION
+    assert "a manifest may have 1,000" in error.message
+
+
+# --- versions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "compatible"),
+    [("", True), ("v1", True), ("v1.2.0", True), ("1.0.0", True), ("v2", False)],
+)
+async def test_the_version_says_what_the_service_is(client, version, compatible):
+    request = execution_pb2.VersionRequest(client_version=version)
+    response = await client.execution.GetVersion(request)
+    info = response.version_info
+    assert info.protocol_version == "v1"
+    assert list(info.supported_protocols) == ["v1"]
+    assert info.runtime_version
+    assert info.build_timestamp
+    assert list(info.supported_node_types) == sorted(info.supported_node_types)
+    assert "CalculatorNode" in info.supported_node_types
+    assert response.compatible is compatible
+    assert bool(response.compatibility_message) is not compatible
+
+
+async def test_a_client_of_another_version_is_told_so(client):
+    error = await client.fail(CALCULATOR, client_version="v2")
+    assert error.error_type == common_pb2.ERROR_TYPE_VERSION_MISMATCH
