@@ -18,7 +18,7 @@ from engine.errors import EdgeClosedError, NodeError, ResourceLimitError
 from protos.remotemedia.v1 import common_pb2, execution_pb2, execution_pb2_grpc
 from transports.rpc.errors import VersionError
 from transports.rpc.inputs import Inputs, send
-from transports.rpc.measuring import Measurement, node_results
+from transports.rpc.measuring import Measurement, add_node_results
 from transports.rpc.memory import ProcessUsage
 from transports.rpc.service import check_version
 
@@ -110,12 +110,13 @@ class _Execution:
         self, session: Session, prepared: Prepared, chunks: Sequence[Chunk], limits: CallLimits
     ) -> execution_pb2.ExecutionResult:
         usage = ProcessUsage(session)
-        looking = asyncio.create_task(usage.sample(now=True))  # its processes are there now
+        looking: asyncio.Task[None] | None = None
+        if session.plan.workers:  # which are there now, and may be gone with the result
+            looking = asyncio.create_task(usage.sample(now=True))
         outputs = _Outputs(prepared, self._measurement, self._service.limits.message_bytes_max)
         try:
             async with asyncio.timeout(limits.timeout_s):
                 await _feed(session, chunks)
-                self._measurement.note_held(session.plan, session.statistics())
                 await session.end_input()
                 while (packet := await session.receive()) is not None:
                     outputs.add(packet)
@@ -128,10 +129,13 @@ class _Execution:
                 resource="timeout_ms",
             ) from error
         finally:
-            await looking
+            if looking is not None:
+                await looking
         result = outputs.result()
-        result.metrics.CopyFrom(await self._measurement.metrics(session, usage))
-        result.node_results.extend(node_results(prepared.nodes, session.statistics()))
+        await usage.sample()
+        statistics = session.statistics()
+        self._measurement.fill_metrics(result.metrics, session.plan, statistics, usage)
+        add_node_results(result.node_results, prepared.nodes, statistics)
         result.status = common_pb2.EXECUTION_STATUS_SUCCESS
         return result
 

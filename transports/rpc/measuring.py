@@ -14,12 +14,11 @@ from protos.remotemedia.v1 import common_pb2
 from transports.rpc.conversion.buffers import Received, fill, receive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableSequence
 
     from engine.observe.statistics import NodeStatistics, SessionStatistics
     from engine.packet import Packet
     from engine.plan import Plan
-    from engine.session.session import Session
     from transports.rpc.conversion.buffers import InputRules
     from transports.rpc.memory import ProcessUsage
 
@@ -86,36 +85,42 @@ class Measurement:
 
     # --- metrics --------------------------------------------------------------------------------
 
-    async def metrics(self, session: Session, usage: ProcessUsage) -> common_pb2.ExecutionMetrics:
-        """What the call took so far.
+    def fill_metrics(
+        self,
+        metrics: common_pb2.ExecutionMetrics,
+        plan: Plan,
+        statistics: SessionStatistics,
+        usage: ProcessUsage,
+    ) -> None:
+        """Write down what the call took so far.
 
         Args:
-            session: its session; may have ended.
+            metrics: empty.
+            plan: what runs, or ran.
+            statistics: what its session counted.
             usage: what its processes use.
         """
-        await usage.sample(now=not usage.peak_bytes)
-        statistics, plan = session.statistics(), session.plan
         self.note_held(plan, statistics)
         nodes = statistics.nodes
-        metrics = common_pb2.ExecutionMetrics(
-            wall_time_ms=(monotonic_ns() - self._began_ns) / _MS,
-            cpu_time_ms=self._cpu_ns(plan, nodes, usage.cpu_ns) / _MS,
-            memory_used_bytes=usage.peak_bytes,
-            serialization_time_ms=(self._to_runtime_ns + self._to_proto_ns) / _MS,
-            proto_to_runtime_ms=self._to_runtime_ns / _MS,
-            runtime_to_proto_ms=self._to_proto_ns / _MS,
-            data_type_breakdown=self.kinds,
-        )
+        metrics.cpu_time_ms = self._cpu_ns(plan, nodes, usage.cpu_ns) / _MS
+        metrics.memory_used_bytes = usage.peak_bytes
+        metrics.serialization_time_ms = (self._to_runtime_ns + self._to_proto_ns) / _MS
+        metrics.proto_to_runtime_ms = self._to_runtime_ns / _MS
+        metrics.runtime_to_proto_ms = self._to_proto_ns / _MS
+        metrics.data_type_breakdown.update(self.kinds)
         for stage in plan.stages:
             of_process = stage.executor == "process"
-            held = usage.worker_bytes.get(stage.worker, 0) if of_process else 0
+            if of_process:
+                held = usage.worker_bytes.get(stage.worker, 0)
+            else:
+                held = self._held_bytes.get(stage.id, 0)
             for node in stage.nodes:
-                counts = nodes.get(node.id)
                 found = metrics.node_metrics[node.id]
-                found.memory_bytes = held if of_process else self._held_bytes.get(stage.id, 0)
+                found.memory_bytes = held
+                counts = nodes.get(node.id)
                 if counts is not None:
                     _fill_node(found, counts)
-        return metrics
+        metrics.wall_time_ms = (monotonic_ns() - self._began_ns) / _MS
 
     def _cpu_ns(
         self, plan: Plan, nodes: Mapping[str, NodeStatistics], worker_cpu_ns: Mapping[str, int]
@@ -151,25 +156,26 @@ def _fill_node(metrics: common_pb2.NodeMetrics, counts: NodeStatistics) -> None:
     )
 
 
-def node_results(
-    nodes: tuple[str, ...], statistics: SessionStatistics
-) -> list[common_pb2.NodeResult]:
-    """A row for each node of a session that ended well.
+def add_node_results(
+    rows: MutableSequence[common_pb2.NodeResult],
+    nodes: tuple[str, ...],
+    statistics: SessionStatistics,
+) -> None:
+    """Add a row for each node of a session that ended well.
 
     Args:
+        rows: where to.
         nodes: their ids.
         statistics: the session's.
     """
-    results = []
     counts = statistics.nodes
     for node in nodes:
         found = counts.get(node)
         idle = found is None or not (found.received or found.emitted)
-        results.append(
+        rows.append(
             common_pb2.NodeResult(
                 node_id=node,
                 status=common_pb2.NODE_STATUS_SKIPPED if idle else common_pb2.NODE_STATUS_SUCCESS,
                 output_metadata=json.dumps({"items": found.emitted if found else 0}),
             )
         )
-    return results

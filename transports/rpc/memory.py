@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from engine.session.session import Session
 
-#: Samples are at least this far apart.
+#: Samples of a session's processes are at least this far apart.
 INTERVAL_S: Final = 1.0
+#: The server's own memory is looked at no more often than this: that costs a file, 40 µs.
+_SERVER_INTERVAL_S: Final = 0.1
 _PROC = Path("/proc")
 
 
@@ -59,14 +61,14 @@ class ProcessUsage:
         if not now and monotonic() < self._due_s:
             return
         self._due_s = monotonic() + INTERVAL_S
-        pids = {
-            stage.plan.id: stage.pid
-            for stage in self._session.stages
-            if stage.plan.executor == "process" and stage.pid
-        }
-        if pids:
+        if self._session.plan.workers:
+            pids = {
+                stage.plan.id: stage.pid
+                for stage in self._session.stages
+                if stage.plan.executor == "process" and stage.pid
+            }
             self._take(*await asyncio.to_thread(_look, pids))
-        total = resident_bytes(os.getpid()) + sum(self.worker_bytes.values())
+        total = _SERVER.bytes_now() + sum(self.worker_bytes.values())
         self.peak_bytes = max(self.peak_bytes, total)
 
     def _take(self, memory: Mapping[str, int], cpu_ns: Mapping[str, int]) -> None:
@@ -77,6 +79,25 @@ class ProcessUsage:
             if spent:
                 self._first_cpu_ns.setdefault(worker, spent)
                 self._cpu_ns[worker] = spent
+
+
+class _ServerMemory:
+    """What this process uses, remembered for a moment for all sessions."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._due_s = 0.0
+
+    def bytes_now(self) -> int:
+        """Its resident memory."""
+        now_s = monotonic()
+        if now_s >= self._due_s:
+            self._due_s = now_s + _SERVER_INTERVAL_S
+            self._bytes = resident_bytes(os.getpid())
+        return self._bytes
+
+
+_SERVER: Final = _ServerMemory()
 
 
 def _look(pids: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:

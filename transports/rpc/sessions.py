@@ -101,6 +101,9 @@ class SessionRegistry:
         cancelled call changes nothing about that.
         """
         ending = self._endings.get(live.id)
+        if ending is None and live.session.phase == "finished" and not live.plan.workers:
+            await self._end_finished(live)
+            return
         if ending is None and live.id in self._live:
             ending = asyncio.create_task(self._end(live))
             self._endings[live.id] = ending
@@ -125,13 +128,25 @@ class SessionRegistry:
         await asyncio.gather(*endings)
         await asyncio.gather(*self._endings.values(), return_exceptions=True)
 
+    async def _end_finished(self, live: LiveSession) -> None:
+        """End a session of which only its operators' cleanup is left, without a task for it."""
+        try:
+            await live.session.aclose()
+        except asyncio.CancelledError:  # nobody waits any more, and it goes on by itself
+            self._endings.setdefault(live.id, asyncio.create_task(self._end(live)))
+            raise
+        self._forget(live)
+
     async def _end(self, live: LiveSession) -> None:
         try:
             await live.session.aclose()
         except Exception:
             logger.exception("session_not_ended", extra={"session_id": live.id})
         finally:
-            del self._live[live.id]
-            del self._endings[live.id]
-            live.ended.set()
-            logger.info("session_ended", extra={"session_id": live.id, "method": live.method})
+            self._forget(live)
+
+    def _forget(self, live: LiveSession) -> None:
+        self._live.pop(live.id, None)
+        self._endings.pop(live.id, None)
+        live.ended.set()
+        logger.info("session_ended", extra={"session_id": live.id, "method": live.method})

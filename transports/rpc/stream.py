@@ -276,11 +276,16 @@ class Stream:
         else:
             await self._counts.finish()
             reason = "Client requested close" if self._input_ended else "The pipeline has ended"
-        metrics = await self._measurement.metrics(self._session, self._usage)
-        closed = streaming_pb2.StreamClosed(
-            session_id=self._live.id, final_metrics=metrics, reason=reason
+        await self._usage.sample(now=not self._usage.peak_bytes)
+        response = streaming_pb2.StreamResponse()
+        closed = response.closed
+        closed.session_id = self._live.id
+        closed.reason = reason
+        statistics = self._session.statistics()
+        self._measurement.fill_metrics(
+            closed.final_metrics, self._live.plan, statistics, self._usage
         )
-        await self._write(streaming_pb2.StreamResponse(closed=closed))
+        await self._write(response)
 
     # --- idleness ---------------------------------------------------------------------------------
 
