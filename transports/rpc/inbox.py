@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ItemT = TypeVar("ItemT")
 
@@ -59,6 +62,14 @@ class Inbox(Generic[ItemT]):
         self._bytes -= size_bytes
         self._wake()
         return item
+
+    def keep(self, stays: Callable[[ItemT], bool]) -> None:
+        """Drop all items but those that stay, in their order."""
+        kept = [(item, size) for item, size in self._items if stays(item)]
+        self._items.clear()
+        self._items.extend(kept)
+        self._bytes = sum(size for _, size in kept)
+        self._wake()
 
     async def _wait(self) -> None:
         self._waiter = waiter = asyncio.get_running_loop().create_future()

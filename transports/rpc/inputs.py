@@ -160,7 +160,7 @@ class Inputs:
 async def send(session: Session, chunk: Chunk) -> None:
     """Give an input to a session, waiting until it has room.
 
-    What is about the stream itself (Control) goes the way of all other data.
+    A Control goes the way of all other data here; a stream tells it past them, see `stream`.
 
     Raises:
         RemoteMediaError: the session has failed or ended.

@@ -25,11 +25,17 @@ from grpc_reflection.v1alpha import reflection
 
 from engine.errors import TransportError, UsageError
 from protos.remotemedia.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    control_pb2,
+    control_pb2_grpc,
     execution_pb2,
     execution_pb2_grpc,
     streaming_pb2,
     streaming_pb2_grpc,
 )
+from transports.rpc.admin import AdminServicer
+from transports.rpc.control import ControlServicer
 from transports.rpc.execution import ExecutionServicer
 from transports.rpc.malformed import RefuseMalformed
 from transports.rpc.streaming import StreamingServicer
@@ -42,8 +48,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("remotemedia.rpc")
 
-#: Where a server listens by default: on IPv6 and IPv4.
-DEFAULT_ADDRESSES: Final = ("[::]:50051", "0.0.0.0:50051")
+#: Where a server listens by default: on IPv6 and IPv4, which grpc makes one of where it can.
+DEFAULT_ADDRESSES: Final = ("[::]:50051",)
 #: How long open calls may go on once the server is told to stop, in seconds.
 DRAIN_S: Final = 30.0
 #: How long calls may take to say their last words once their sessions have ended.
@@ -185,12 +191,20 @@ class RpcServer:
         streaming_pb2_grpc.add_StreamingPipelineServiceServicer_to_server(  # type: ignore[no-untyped-call]
             StreamingServicer(self.service), server
         )
+        control_pb2_grpc.add_PipelineControlServicer_to_server(  # type: ignore[no-untyped-call]
+            ControlServicer(self.service), server
+        )
+        admin_pb2_grpc.add_SessionAdminServicer_to_server(  # type: ignore[no-untyped-call]
+            AdminServicer(self.service), server
+        )
         for entry in self._services:
             entry.add(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         pipelines = [
             execution_pb2.DESCRIPTOR.services_by_name["PipelineExecutionService"].full_name,
             streaming_pb2.DESCRIPTOR.services_by_name["StreamingPipelineService"].full_name,
+            control_pb2.DESCRIPTOR.services_by_name["PipelineControl"].full_name,
+            admin_pb2.DESCRIPTOR.services_by_name["SessionAdmin"].full_name,
             *(entry.name for entry in self._services),
         ]
         health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name

@@ -9,15 +9,19 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.session.session import Session
+from transports.rpc.inputs import Chunk
+from transports.rpc.security.caller import caller, may_see
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from engine.plan import Plan
+    from transports.rpc.inbox import Inbox
 
 logger = logging.getLogger("remotemedia.rpc")
 
@@ -37,6 +41,8 @@ class LiveSession:
         peer: who opened it, as the transport names it.
         began_s: when, in seconds since 1970.
         error: why it failed, once it has; None where it ended well.
+        waiting: inputs that its call has taken and the session has not, or None.
+        owner: the client that opened it, see `security.caller`.
         ended: set once nothing of it is left.
     """
 
@@ -46,6 +52,8 @@ class LiveSession:
     peer: str
     began_s: float
     error: BaseException | None = None
+    waiting: Inbox[Any] | None = None
+    owner: str = field(default_factory=caller)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -53,12 +61,45 @@ class LiveSession:
         """What it runs."""
         return self.session.plan
 
+    def drop_waiting(
+        self, nodes: Collection[str], wanted: Callable[[Chunk], bool] = lambda _: False
+    ) -> Counter[str]:
+        """Drop inputs that have not entered the session yet, as an interrupt asks for.
+
+        Args:
+            nodes: those whose inputs are meant.
+            wanted: says of such an input whether it stays all the same.
+
+        Returns:
+            How many were dropped, by node.
+        """
+        dropped: Counter[str] = Counter()
+        if self.waiting is None:
+            return dropped
+
+        def stays(item: object) -> bool:
+            # What is no chunk says how the input ends.
+            if not isinstance(item, Chunk) or item.node_id not in nodes or wanted(item):
+                return True
+            dropped[item.node_id] += 1
+            return False
+
+        self.waiting.keep(stays)
+        return dropped
+
 
 class SessionRegistry:
-    """The sessions that are open, by id."""
+    """The sessions that are open, by id.
+
+    Attributes:
+        opened: how many have been opened, by method.
+        on_end: told of each session whose end is near, with all that it has counted.
+    """
 
     def __init__(self) -> None:
         """Begin without any."""
+        self.opened: Counter[str] = Counter()
+        self.on_end: Callable[[LiveSession], None] = lambda _: None
         self._live: dict[str, LiveSession] = {}
         self._endings: dict[str, asyncio.Task[None]] = {}
 
@@ -71,11 +112,19 @@ class SessionRegistry:
         return iter(tuple(self._live.values()))
 
     def get(self, session_id: str) -> LiveSession | None:
-        """The session of an id, also written without its hyphens or in capitals; or None."""
+        """The session of an id, also written without its hyphens or in capitals; or None.
+
+        None also where it is another client's than the one whose call this is.
+        """
         try:
-            return self._live.get(str(uuid.UUID(session_id)))
+            live = self._live.get(str(uuid.UUID(session_id)))
         except ValueError:
             return None
+        return live if live is not None and may_see(live.owner) else None
+
+    def visible(self) -> list[LiveSession]:
+        """Those that the client may see whose call this is, the oldest first."""
+        return [live for live in self if may_see(live.owner)]
 
     def open(self, plan: Plan, method: str, peer: str) -> LiveSession:
         """Make a session; `start` it, and `end` it whatever happens.
@@ -89,6 +138,7 @@ class SessionRegistry:
         session.id = str(uuid.UUID(session.id))  # as clients write it, in every log and title too
         live = LiveSession(session.id, session, method, peer, time.time())
         self._live[live.id] = live
+        self.opened[method] += 1
         logger.info(
             "session_opened", extra={"session_id": live.id, "method": method, "plan": plan.name}
         )
@@ -143,6 +193,7 @@ class SessionRegistry:
         except Exception:
             logger.exception("session_not_ended", extra={"session_id": live.id})
         finally:
+            self.on_end(live)
             self._forget(live)
 
     def _forget(self, live: LiveSession) -> None:

@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 
 from engine.clock import clock_of
 from engine.errors import EdgeClosedError, RemoteMediaError, ResourceLimitError
+from engine.payloads import CancelSpeculation, Control
 from protos.remotemedia.v1 import streaming_pb2
 from transports.rpc.chunk_times import ChunkTimes
 from transports.rpc.errors import InputError
@@ -97,6 +98,7 @@ class Stream:
         self._inbox: Inbox[Chunk | Exception | None] = Inbox(
             limits.pending_chunks_max, limits.pending_bytes_max
         )
+        live.waiting = self._inbox
         self._loop = asyncio.get_running_loop()
         self._now_ns = clock_of(self._loop)
         capacity = sum(edge.capacity for edge in live.plan.edges)
@@ -184,7 +186,11 @@ class Stream:
                             command.sequence,
                             command.timestamp_ms,
                         )
-                        await self._inbox.put(chunk, chunk.size_bytes)
+                        # Past what waits; before the session runs nothing can be past anything.
+                        if isinstance(chunk.payload, Control) and self._ready.is_set():
+                            await self._control(chunk.payload, chunk.node_id)
+                        else:
+                            await self._inbox.put(chunk, chunk.size_bytes)
                     case CloseCommand():
                         await self._inbox.put(None, 0)
                     case CancelCommand():
@@ -212,6 +218,9 @@ class Stream:
                 if isinstance(item, Exception):
                     await self._fail(item)
                     return
+                if isinstance(item.payload, Control):
+                    await self._control(item.payload, item.node_id)
+                    continue
                 self._times.note(self._now_ns(), item.sequence)
                 await send(self._session, item)
                 self._counts.taken(self._times.count, self._write_metrics)
@@ -221,6 +230,20 @@ class Stream:
             return  # the pipeline takes no more, or was ended; the writer knows which
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
             await self._fail(error)
+
+    async def _control(self, control: Control, node_id: str) -> None:
+        """Tell a node and those behind it a control message, past the data."""
+        message = control.message
+        if isinstance(message, CancelSpeculation):
+            from_ns, to_ns = message.from_ns, message.to_ns
+            self._live.drop_waiting(
+                {node_id},
+                lambda chunk: (
+                    chunk.timestamp_ns is None or not from_ns <= chunk.timestamp_ns < to_ns
+                ),
+            )
+        with contextlib.suppress(EdgeClosedError):  # it has ended: there is nothing to take back
+            await self._session.control(control, node_id)
 
     async def _fail(self, error: Exception) -> None:
         """End the stream with an error, behind what was caused by the inputs before it."""

@@ -226,6 +226,36 @@ class ProcessWhere(Where):
     default_executor = "process"
 
 
+class Told(Operator):
+    """Waits until it is told a batch size, and says it with each text."""
+
+    async def initialize(self, ctx):
+        self.told = asyncio.get_running_loop().create_future()
+
+    async def process(self, packet, ctx):
+        return Text(f"{packet.payload.text} told {await asyncio.shield(self.told)}")
+
+    def control(self, message, ctx):
+        self.told.set_result(message.message.suggested_batch_size)
+
+
+class Scale(Operator):
+    """Numbers, times a factor that may change."""
+
+    hot = frozenset({"factor"})
+
+    class Params(Params):
+        factor: int = 1
+        offset: int = 0
+
+    def process(self, packet, ctx):
+        return Json(packet.payload.value * self.params.factor + self.params.offset)
+
+
+class ProcessScale(Scale):
+    default_executor = "process"
+
+
 OPERATORS = [
     value
     for value in list(globals().values())
