@@ -252,6 +252,24 @@ class Session:
             item.origin.flags |= FLAG_UNINTERRUPTIBLE
         return await self._send(ingress, item, laid=timestamp_ns is None)
 
+    def send_nowait(
+        self,
+        payload: Payload,
+        node: str | None = None,
+        *,
+        port: str | None = None,
+        timestamp_ns: int | None = None,
+        metadata: Mapping[str, str] = NO_METADATA,
+    ) -> int | None:
+        """Send one packet if there is a credit; like `send` otherwise.
+
+        Returns:
+            Its sequence; None: there is no credit, and nothing was sent.
+        """
+        ingress = self._ingress_of(node)
+        item = ingress.stamp(payload, port, timestamp_ns, self.generation, own_metadata(metadata))
+        return item.origin.sequence if self._send_nowait(ingress, item) else None
+
     async def send_group(
         self,
         payloads: Mapping[str, Payload],

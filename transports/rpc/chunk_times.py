@@ -56,6 +56,12 @@ class ChunkTimes:
             del self._times_ns[: self._remembered_min]
             del self._sequences[: self._remembered_min]
 
+    def take_back(self) -> None:
+        """The input that was noted last does not enter now."""
+        self.count -= 1
+        self._times_ns.pop()
+        self._sequences.pop()
+
     def cause_of(self, ingress_ns: int) -> Cause:
         """The input that entered at a time; of one long forgotten, the oldest remembered."""
         if not self._times_ns:

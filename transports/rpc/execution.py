@@ -104,7 +104,8 @@ class _Execution:
             live.error = error
             raise
         finally:
-            await service.sessions.end(live)
+            if not service.sessions.end_behind(live):
+                await service.sessions.end(live)
 
     async def _finish(
         self, session: Session, prepared: Prepared, chunks: Sequence[Chunk], limits: CallLimits

@@ -157,6 +157,20 @@ class Inputs:
         raise InputError(f"there is no node {shown!r}{hint}", node_id=shown)
 
 
+def send_nowait(session: Session, chunk: Chunk) -> bool:
+    """Give an input to a session if it has room now; False: it has none, or it is a group.
+
+    Raises:
+        RemoteMediaError: the session has failed or ended.
+    """
+    if chunk.payload is None:
+        return False
+    sent = session.send_nowait(
+        chunk.payload, chunk.node_id, timestamp_ns=chunk.timestamp_ns, metadata=chunk.metadata
+    )
+    return sent is not None
+
+
 async def send(session: Session, chunk: Chunk) -> None:
     """Give an input to a session, waiting until it has room.
 

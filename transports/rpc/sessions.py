@@ -10,6 +10,7 @@ import logging
 import time
 import uuid
 from collections import Counter
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,12 +89,20 @@ class LiveSession:
         return dropped
 
 
+_CURRENT: Final[ContextVar[str]] = ContextVar("remotemedia_session", default="")
+
+
+def current_session_id() -> str:
+    """The session that the running task's call has opened; "" where it has opened none."""
+    return _CURRENT.get()
+
+
 class SessionRegistry:
     """The sessions that are open, by id.
 
     Attributes:
         opened: how many have been opened, by method.
-        on_end: told of each session whose end is near, with all that it has counted.
+        on_end: told of each session that has ended.
     """
 
     def __init__(self) -> None:
@@ -139,6 +148,7 @@ class SessionRegistry:
         live = LiveSession(session.id, session, method, peer, time.time())
         self._live[live.id] = live
         self.opened[method] += 1
+        _CURRENT.set(live.id)
         logger.info(
             "session_opened", extra={"session_id": live.id, "method": method, "plan": plan.name}
         )
@@ -151,9 +161,6 @@ class SessionRegistry:
         cancelled call changes nothing about that.
         """
         ending = self._endings.get(live.id)
-        if ending is None and live.session.phase == "finished" and not live.plan.workers:
-            await self._end_finished(live)
-            return
         if ending is None and live.id in self._live:
             ending = asyncio.create_task(self._end(live))
             self._endings[live.id] = ending
@@ -170,6 +177,21 @@ class SessionRegistry:
             return not self._live
         return True
 
+    def end_behind(self, live: LiveSession) -> bool:
+        """End a session that has finished while its call goes on, if nobody has to wait for that.
+
+        Of one that has no process only its operators' cleanup is left. Where the number of sessions
+        is bounded, the next call must not find this one still counted.
+
+        Returns:
+            Whether that was possible; otherwise `end` it.
+        """
+        plan = live.plan
+        if live.session.phase != "finished" or plan.workers or plan.settings.max_sessions:
+            return False
+        self._endings.setdefault(live.id, asyncio.create_task(self._end(live)))
+        return True
+
     async def end_all(self) -> None:
         """End all sessions at once, and wait until nothing of them is left."""
         for live in self:
@@ -178,22 +200,12 @@ class SessionRegistry:
         await asyncio.gather(*endings)
         await asyncio.gather(*self._endings.values(), return_exceptions=True)
 
-    async def _end_finished(self, live: LiveSession) -> None:
-        """End a session of which only its operators' cleanup is left, without a task for it."""
-        try:
-            await live.session.aclose()
-        except asyncio.CancelledError:  # nobody waits any more, and it goes on by itself
-            self._endings.setdefault(live.id, asyncio.create_task(self._end(live)))
-            raise
-        self._forget(live)
-
     async def _end(self, live: LiveSession) -> None:
         try:
             await live.session.aclose()
         except Exception:
             logger.exception("session_not_ended", extra={"session_id": live.id})
         finally:
-            self.on_end(live)
             self._forget(live)
 
     def _forget(self, live: LiveSession) -> None:

@@ -26,7 +26,7 @@ from transports.rpc.chunk_times import ChunkTimes
 from transports.rpc.errors import InputError
 from transports.rpc.execution import fill_output
 from transports.rpc.inbox import Inbox
-from transports.rpc.inputs import Chunk, Inputs, send
+from transports.rpc.inputs import Chunk, Inputs, send, send_nowait
 from transports.rpc.malformed import MALFORMED
 from transports.rpc.memory import ProcessUsage
 from transports.rpc.starting import start
@@ -110,6 +110,8 @@ class Stream:
         #: One message at a time is written, whoever writes.
         self._writing = asyncio.Lock()
         self._ready = asyncio.Event()
+        #: Whether all inputs that were read before have entered, so that the next one may.
+        self._feeder_rests = False
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
         self._cancelled = False
@@ -189,7 +191,7 @@ class Stream:
                         # Past what waits; before the session runs nothing can be past anything.
                         if isinstance(chunk.payload, Control) and self._ready.is_set():
                             await self._control(chunk.payload, chunk.node_id)
-                        else:
+                        elif not self._feed_now(chunk):
                             await self._inbox.put(chunk, chunk.size_bytes)
                     case CloseCommand():
                         await self._inbox.put(None, 0)
@@ -214,7 +216,12 @@ class Stream:
             for chunk in first:
                 self._times.note(self._now_ns(), chunk.sequence)
                 await send(self._session, chunk)
-            while (item := await self._inbox.get()) is not None:
+            while True:
+                self._feeder_rests = True
+                item = await self._inbox.get()
+                self._feeder_rests = False
+                if item is None:
+                    break
                 if isinstance(item, Exception):
                     await self._fail(item)
                     return
@@ -230,6 +237,24 @@ class Stream:
             return  # the pipeline takes no more, or was ended; the writer knows which
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
             await self._fail(error)
+
+    def _feed_now(self, chunk: Chunk) -> bool:
+        """Give the session an input past the inbox, where nothing waits there and it has room.
+
+        Saves two switches of tasks and a turn of the loop per chunk.
+        """
+        if not self._feeder_rests or len(self._inbox):
+            return False
+        self._times.note(self._now_ns(), chunk.sequence)
+        try:
+            entered = send_nowait(self._session, chunk)
+        except EdgeClosedError:
+            return True  # the pipeline takes no more, or was ended; the writer knows which
+        if not entered:
+            self._times.take_back()
+            return False
+        self._counts.taken(self._times.count, self._write_metrics)
+        return True
 
     async def _control(self, control: Control, node_id: str) -> None:
         """Tell a node and those behind it a control message, past the data."""

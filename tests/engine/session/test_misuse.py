@@ -178,3 +178,19 @@ def test_who_reads_slowly_is_not_told(caplog):
     with caplog.at_level(logging.WARNING, "remotemedia.session"):
         run_virtual(main())
     assert caplog.records == []
+
+
+def test_send_nowait_sends_nothing_without_a_credit():
+    async def main():
+        pipeline = Pipeline("x", settings=Settings(channel_capacity=1)) | Echo()
+        async with pipeline.session() as session:
+            assert session.send_nowait(Text("a")) == 0
+            assert session.send_nowait(Text("b")) is None
+            assert (await session.receive()).payload.text == "a"
+            assert await session.send(Text("c")) == 1  # nothing was used up by what was not sent
+            assert (await session.receive()).payload.text == "c"
+            await session.end_input()
+            with pytest.raises(EdgeClosedError):
+                session.send_nowait(Text("d"))
+
+    run_virtual(main())

@@ -472,3 +472,10 @@ async def test_the_version_says_what_the_service_is(client, version, compatible)
 async def test_a_client_of_another_version_is_told_so(client):
     error = await client.fail(CALCULATOR, client_version="v2")
     assert error.error_type == common_pb2.ERROR_TYPE_VERSION_MISMATCH
+
+
+async def test_one_call_after_the_other_is_one_session_at_a_time(serve):
+    """The next call never finds the last one's session still counted."""
+    running = await serve(settings={"max_sessions": 1})
+    for _ in range(20):
+        assert await running.client.execute(CALCULATOR, {"calc": json_data(ADD)})

@@ -204,3 +204,12 @@ async def test_what_cannot_run_is_not_kept():
         with pytest.raises(ManifestError):
             await plans.get(manifest({"a": "Uper"}))
     assert (len(plans), plans.misses) == (0, 2)
+
+
+def test_an_input_that_did_not_enter_is_none():
+    times = ChunkTimes(10)
+    times.note(100, 7)
+    times.note(200, 9)
+    times.take_back()
+    assert times.count == 1
+    assert times.cause_of(250) == Cause(7, 1)
