@@ -212,4 +212,5 @@ class SessionRegistry:
         self._live.pop(live.id, None)
         self._endings.pop(live.id, None)
         live.ended.set()
+        self.on_end(live)
         logger.info("session_ended", extra={"session_id": live.id, "method": live.method})
