@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from engine.composition.flow import Flow
     from engine.interruption import Played
+    from engine.reach import Reach
 
 
 class Emission(NamedTuple):
@@ -240,6 +241,19 @@ class Operator(Composable):
             params: an instance of `Params`, validated; None where they are wrong.
         """
         return False
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        """What these params name outside of the pipeline: files, and what is to be imported.
+
+        A service asks before it opens or imports anything for a client, and refuses what it does
+        not allow; so an operator whose params name such things says them here.
+
+        Args:
+            params: by the names that `Params` takes, but not validated: values may be of any type,
+                and those of a wrong one are left out, since they are refused later on.
+        """
+        return ()
 
     # --- the contract -----------------------------------------------------------------------------
 

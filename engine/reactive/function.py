@@ -22,7 +22,7 @@ from reactivex import operators as ops
 from engine.errors import UsageError
 from engine.importable import import_named
 from engine.reactive.adapter import RxOperator
-from engine.reactive.named import OperatorCall, RxFunction, applied, check_call
+from engine.reactive.named import OperatorCall, RxFunction, applied, call_reaches, check_call
 from engine.reactive.refusals import (
     HOLDS_NOTHING,
     label_of,
@@ -33,12 +33,13 @@ from engine.reactive.values import output_of, value_of
 from engine.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reactivex import Observable
 
     from engine.operator import Output
     from engine.packet import Packet
+    from engine.reach import Reach
 
 #: A chain of more operators than this was not written by hand.
 OPERATORS_MAX: Final = 64
@@ -109,6 +110,14 @@ class ReactivexNode(_ChainNode):
             min_length=1, max_length=OPERATORS_MAX, description="what makes them, in their order"
         )
         values: bool = Field(False, description="work on plain values rather than packets")
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        """See `engine.operator.Operator.reaches`."""
+        calls = params.get("operators")
+        for index, call in enumerate(calls if isinstance(calls, list | tuple) else ()):
+            if isinstance(call, dict):
+                yield from call_reaches(f"operators[{index}]", call)
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

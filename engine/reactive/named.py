@@ -24,11 +24,12 @@ from reactivex import ConnectableObservable, Observable
 
 from engine.errors import UsageError
 from engine.importable import import_named
+from engine.reach import Reach
 from engine.reactive.refusals import REFUSED, is_reactivex
 from engine.wording import quoted, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: What stands in a chain: an observable in, an observable out.
 RxFunction: TypeAlias = Callable[[Observable[Any]], Any]
@@ -167,6 +168,39 @@ def _check_connected(result: Any, label: str) -> None:
             f"{label!r} gives an observable that waits to be connected, which nobody does; give it"
             " a mapper, or use share"
         )
+
+
+# --- what is reached --------------------------------------------------------------------------
+
+
+def call_reaches(param: str, call: Mapping[str, Any]) -> Iterator[Reach]:
+    """What an `OperatorCall` would import, which is not validated; see `Operator.reaches`.
+
+    Args:
+        param: where it stands.
+        call: its name, args and kwargs, of any types.
+    """
+    name = call.get("name")
+    if isinstance(name, str) and ":" in name:
+        yield Reach(f"{param}.name", "import", name)
+    for key in ("args", "kwargs"):
+        for target in _import_names(call.get(key)):
+            yield Reach(f"{param}.{key}", "import", target)
+
+
+def _import_names(value: Any) -> Iterator[str]:
+    """What `_imported` would import."""
+    if isinstance(value, dict):
+        if set(value) == {_IMPORT}:
+            target = value[_IMPORT]
+            if isinstance(target, str):
+                yield target
+            return
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for item in value:
+        yield from _import_names(item)
 
 
 # --- finding ----------------------------------------------------------------------------------

@@ -13,16 +13,18 @@ from pydantic import Field
 
 from engine.operator import Operator
 from engine.payloads import Audio, Json, Text, kind_of
+from engine.reach import functions
 from operators.flow.grouping import Grouping, GroupingParams
 from operators.flow.importable import FunctionName, load_function
 from operators.flow.values import is_control
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.operator import Context, Output
     from engine.packet import Packet
     from engine.payloads import Payload
+    from engine.reach import Reach
 
 
 class Buffer(Operator):
@@ -50,6 +52,10 @@ class Buffer(Operator):
         )
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return functions(params, "combine")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

@@ -9,12 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.operator import Operator
+from engine.reach import functions
 from operators.flow.fan_in import Combination, CombiningParams, fan_in_ports
 from operators.flow.values import is_control
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from engine.operator import Context, GroupInput, Output, Ports
     from engine.packet import Packet
+    from engine.reach import Reach
 
 
 class CombineLatest(Operator):
@@ -34,6 +38,10 @@ class CombineLatest(Operator):
         pass
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return functions(params, "combine")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

@@ -16,16 +16,18 @@ from pydantic import Field, model_validator
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Json, Text, kind_of
+from engine.reach import functions
 from operators.flow.importable import FunctionName, load_function
 from operators.flow.json_path import JsonPath, parse_path
 from operators.flow.values import is_control, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.operator import Context
     from engine.packet import Packet
     from engine.payloads import Payload
+    from engine.reach import Reach
 
 _DIGEST_BYTES = 16
 
@@ -64,6 +66,10 @@ class Distinct(Operator):
             return self
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return functions(params, "key")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

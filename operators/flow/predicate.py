@@ -22,6 +22,7 @@ Where there is no value, or one of another type than a test is for, the test doe
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import re
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from pydantic import AfterValidator, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from engine.payloads import KINDS, Json, Text
+from engine.reach import Reach
 from engine.wording import suggestion
 from operators.flow.importable import check_target
 from operators.flow.json_path import MISSING, is_number, look_up, parse_path, same_json
@@ -101,6 +103,24 @@ def compile_predicate(document: Any, load: Load) -> Predicate:
     if compiler.faults:
         raise PredicateError(compiler.faults)
     return predicate
+
+
+def predicate_reaches(param: str, document: Any) -> list[Reach]:
+    """The functions that a document names, which may be no predicate; see `Operator.reaches`.
+
+    Args:
+        param: where the document stands.
+        document: of any type.
+    """
+    found: list[Reach] = []
+
+    def note(target: str) -> Predicate:
+        found.append(Reach(param, "import", target))
+        return _never
+
+    with contextlib.suppress(PredicateError):
+        compile_predicate(document, note)
+    return found
 
 
 def _never(_: Any) -> bool:

@@ -18,11 +18,19 @@ from engine.operator import Params as BaseParams
 from engine.packet import DEFAULT_INPUT
 from operators.flow.fan_in import PortName
 from operators.flow.importable import load_function
-from operators.flow.predicate import Predicate, PredicateDocument, compile_predicate
+from operators.flow.predicate import (
+    Predicate,
+    PredicateDocument,
+    compile_predicate,
+    predicate_reaches,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.reach import Reach
 
 #: The name that stands for no port: what goes there is dropped.
 DROP = "drop"
@@ -67,6 +75,13 @@ class Router(Operator):
             return self
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        routes = params.get("routes")
+        for index, route in enumerate(routes if isinstance(routes, list) else ()):
+            if isinstance(route, dict):
+                yield from predicate_reaches(f"routes[{index}].when", route.get("when"))
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

@@ -9,13 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.operator import Operator
+from engine.reach import functions
 from operators.flow.accumulate import AccumulatingParams, Accumulator
 from operators.flow.values import is_control
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from engine.operator import Context
     from engine.packet import Packet
     from engine.payloads import Payload
+    from engine.reach import Reach
 
 
 class Scan(Operator):
@@ -34,6 +38,10 @@ class Scan(Operator):
         pass
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return functions(params, "accumulator")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

@@ -12,11 +12,19 @@ from pydantic import Field
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from operators.flow.importable import load_function
-from operators.flow.predicate import Predicate, PredicateDocument, compile_predicate
+from operators.flow.predicate import (
+    Predicate,
+    PredicateDocument,
+    compile_predicate,
+    predicate_reaches,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from engine.operator import Context
     from engine.packet import Packet
+    from engine.reach import Reach
 
 
 class Select(Operator):
@@ -46,6 +54,10 @@ class Select(Operator):
         )
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return predicate_reaches("when", params.get("when"))
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

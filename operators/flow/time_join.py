@@ -16,14 +16,16 @@ from pydantic import Field
 
 from engine.operator import Operator
 from engine.packet import DEFAULT_OUTPUT
+from engine.reach import functions
 from operators.flow.fan_in import Combination, CombiningParams, fan_in_ports
 from operators.flow.values import is_control
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from engine.operator import Context, Output, Ports
     from engine.packet import Packet
+    from engine.reach import Reach
 
 _NS_PER_MS = 1_000_000
 
@@ -69,6 +71,10 @@ class TimeJoin(Operator):
         )
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return functions(params, "combine")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.operator import Operator
+from engine.reach import functions
 from operators.flow.accumulate import AccumulatingParams, Accumulator
 from operators.flow.grouping import Grouping, GroupingParams
 from operators.flow.values import is_control
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.reach import Reach
 
 
 class Window(Operator):
@@ -33,6 +37,10 @@ class Window(Operator):
         pass
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return functions(params, "accumulator")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

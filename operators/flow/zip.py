@@ -20,15 +20,19 @@ from reactivex.disposable import CompositeDisposable
 
 from engine.operator import Emission
 from engine.packet import DEFAULT_OUTPUT
+from engine.reach import functions
 from engine.reactive.adapter import RxOperator
 from operators.flow.fan_in import Combination, CombiningParams, fan_in_ports
 from operators.flow.values import is_control
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
     from engine.operator import Context, Output, Ports
     from engine.packet import Packet
+    from engine.reach import Reach
 
 
 class Zip(RxOperator):
@@ -60,6 +64,10 @@ class Zip(RxOperator):
         )
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return functions(params, "combine")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

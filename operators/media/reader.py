@@ -17,14 +17,16 @@ from engine.errors import MediaError
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Audio, File, Text, kind_of
+from engine.reach import files
 from operators.media.reading import ReadOptions, read_media
 from operators.video.frames import RawFormat
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.reach import Reach
 
 #: How far behind real time it may fall and still catch up; beyond, it goes on from where it is.
 CATCH_UP_S = 0.2
@@ -82,6 +84,13 @@ class MediaReader(Operator):
         threads: int = Field(1, ge=1, le=64, description="of each decoder")
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        if params.get("path"):
+            return files(params, "path")
+        # Packets name files: any that there is, unless `root` bounds them.
+        return files({"root": params.get("root") or "/"}, "root")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)

@@ -14,11 +14,15 @@ from pydantic import Field
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Audio, File, Video, kind_of
+from engine.reach import files
 from operators.media.writing import MediaFileWriter, WriteOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.reach import Reach
 
 _PORTS = ("in", "audio", "video")
 
@@ -76,6 +80,10 @@ class MediaWriter(Operator):
         threads: int = Field(1, ge=1, le=64, description="of the video encoder")
 
     params: Params
+
+    @classmethod
+    def reaches(cls, params: Mapping[str, Any]) -> Iterable[Reach]:
+        return files(params, "output_path")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
