@@ -15,20 +15,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import (
-    AliasChoices,
-    AliasGenerator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-)
+from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 from pydantic.alias_generators import to_camel
 
+from engine.config_table import Table
 from engine.errors import Problem, UsageError
+from engine.service_table import ServiceTable
 from engine.wording import path_of, quoted, sentence, suggestion
 
 if TYPE_CHECKING:
@@ -164,10 +156,6 @@ class Settings:
 _DEFAULTS = Settings()
 
 
-def _both_spellings(name: str) -> AliasChoices:
-    return AliasChoices(name, to_camel(name))
-
-
 _Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 _Count = Annotated[StrictInt, Field(ge=1)]
 _Text = Annotated[StrictStr, Field(min_length=1)]
@@ -178,17 +166,7 @@ _SegmentBytes = Annotated[StrictInt, Field(ge=SHM_SEGMENT_BYTES_MIN, le=SHM_SEGM
 _HangTimeout = Annotated[_Seconds, Field(le=HANG_TIMEOUT_S_MAX)]
 
 
-class _Table(BaseModel):
-    # Unknown keys are kept, so that the caller can name them.
-    model_config = ConfigDict(
-        extra="allow",
-        frozen=True,
-        alias_generator=AliasGenerator(validation_alias=_both_spellings),
-        use_attribute_docstrings=True,
-    )
-
-
-class PythonTable(_Table):
+class PythonTable(Table):
     """The interpreter of worker processes."""
 
     executable: _Text = _DEFAULTS.python_executable
@@ -201,7 +179,7 @@ class PythonTable(_Table):
     """Other interpreters and virtual environments that manifests may name; relative to the file."""
 
 
-class MultiprocessTable(_Table):
+class MultiprocessTable(Table):
     """How nodes run in processes of their own."""
 
     enabled: StrictBool = _DEFAULTS.enabled
@@ -255,6 +233,8 @@ class RuntimeFile(MultiprocessTable):
 
     multiprocess: MultiprocessTable | None = None
     """The nested form; what it says counts before the same key at top level."""
+    service: ServiceTable | None = None
+    """What `remotemedia serve` does; nothing else reads it."""
 
 
 #: Wire spelling → name in Settings, where the two differ. The one place where they are renamed.
@@ -284,7 +264,7 @@ _SERVICE_ONLY = frozenset(
         *(f"{name}_max" for name in _CAPPED),
     }
 )
-_SUBTABLES = ("python", "multiprocess")
+_SUBTABLES = ("python", "multiprocess", "service")
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -327,6 +307,32 @@ def load_settings(
     return _DEFAULTS if found is None else _parse(_read(found), found)
 
 
+def load_service(
+    path: str | Path | None = None, environ: Mapping[str, str] = os.environ
+) -> ServiceTable:
+    """Read what a service's [service] table says; paths in it become absolute.
+
+    Args:
+        path: see `load_settings`, which also tells of keys that nobody knows.
+        environ: the environment.
+
+    Raises:
+        UsageError: see `load_settings`.
+    """
+    found = _find(path, environ)
+    table = None if found is None else _validated(_read(found), found).service
+    if found is None or table is None:
+        return ServiceTable()
+    base = found.absolute().parent
+    paths = {
+        name: _absolute(base, value)
+        for name in ("tls_cert", "tls_key", "client_ca")
+        if (value := getattr(table, name)) is not None
+    }
+    files = tuple(_absolute(base, item) for item in table.allowed_files)
+    return table.model_copy(update={**paths, "allowed_files": files})
+
+
 def _find(path: str | Path | None, environ: Mapping[str, str]) -> Path | None:
     if path is not None:
         return Path(path)
@@ -358,14 +364,18 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML: {error}", path=str(path)) from error
 
 
-def _parse(raw: dict[str, Any], path: Path) -> Settings:
+def _validated(raw: dict[str, Any], path: Path) -> RuntimeFile:
     try:
-        table = RuntimeFile.model_validate(raw)
+        return RuntimeFile.model_validate(raw)
     except ValidationError as error:
         faults = "; ".join(
             f"{path_of(item['loc'])} {_verdict(item)}" for item in error.errors(include_url=False)
         )
         raise UsageError(f"{path}: {faults}", path=str(path)) from error
+
+
+def _parse(raw: dict[str, Any], path: Path) -> Settings:
+    table = _validated(raw, path)
     for key, hint in _unknown_in(table):
         _log.warning("%s: unknown key %r is ignored%s", path, key, hint, extra={"key": key})
     written: dict[str, _Setting] = {}
@@ -415,7 +425,7 @@ def _verdict(error: ErrorDetails) -> str:
 @functools.cache
 def _wire_name(written: str) -> str:
     """The snake_case spelling of a key in either spelling."""
-    for model in (MultiprocessTable, PythonTable):
+    for model in (MultiprocessTable, PythonTable, ServiceTable):
         for name in model.model_fields:
             if written in {name, to_camel(name)}:
                 return name
@@ -426,6 +436,7 @@ def _wire_name(written: str) -> str:
 def _expected(name: str) -> str:
     """What a value may be, in words, taken from the model itself; "" where there are no words."""
     properties = {
+        **ServiceTable.model_json_schema()["properties"],
         **PythonTable.model_json_schema()["properties"],
         **MultiprocessTable.model_json_schema()["properties"],
     }
@@ -454,7 +465,7 @@ class _Setting:
     path: str
 
 
-def _settings_in(table: _Table, raw: Mapping[str, Any], path: str = "") -> Iterator[_Setting]:
+def _settings_in(table: Table, raw: Mapping[str, Any], path: str = "") -> Iterator[_Setting]:
     """What was set, in the order in which later ones count before earlier ones.
 
     Args:
@@ -468,20 +479,22 @@ def _settings_in(table: _Table, raw: Mapping[str, Any], path: str = "") -> Itera
         written = name if name in raw else to_camel(name)
         value = getattr(table, name)
         where = path_of((written,), path)
-        if isinstance(value, _Table):
+        if isinstance(value, ServiceTable):
+            continue
+        if isinstance(value, Table):
             yield from _settings_in(value, raw[written], where)
         elif name not in _SUBTABLES:
             yield _Setting(_RENAMED.get(name, name), value, where)
 
 
-def _unknown_in(table: _Table, path: str = "") -> Iterator[tuple[str, str]]:
+def _unknown_in(table: Table, path: str = "") -> Iterator[tuple[str, str]]:
     """The keys nobody knows: the path of each, and which one was probably meant."""
     fields = type(table).model_fields
     for key in table.model_extra or ():
         yield path_of((key,), path), suggestion(key, fields, "keys")
     for name in fields:
         value = getattr(table, name)
-        if isinstance(value, _Table):
+        if isinstance(value, Table):
             yield from _unknown_in(value, path_of((name,), path))
 
 
