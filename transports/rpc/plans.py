@@ -10,9 +10,11 @@ import hashlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from engine.errors import ManifestError, Problem
 from engine.prepare import prepare
+from engine.wording import quoted
 from transports.rpc.conversion.manifest import document_of, node_ids, sinks, without_inputs
 from transports.rpc.errors import InputError
 
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from engine.config import Settings
+    from engine.manifest.model import Manifest
     from engine.plan import Plan
     from engine.registry import Registry
     from protos.remotemedia.v1 import execution_pb2
+    from transports.rpc.security.access import Access
 
 logger = logging.getLogger("remotemedia.rpc")
 
@@ -66,6 +70,9 @@ class PlanCache:
         settings: Settings,
         plans_max: int = PLANS_MAX,
         nodes_max: int = NODES_MAX,
+        *,
+        access: Access | None = None,
+        pipelines: Mapping[str, Manifest] | None = None,
     ) -> None:
         """Begin empty.
 
@@ -74,6 +81,9 @@ class PlanCache:
             settings: the service's settings.
             plans_max: plans that are kept.
             nodes_max: nodes they may have together.
+            access: what clients' manifests may name outside of the pipeline; None: anything.
+            pipelines: the service's own manifests, which may name anything. A client runs one by
+                sending a manifest without nodes, whose metadata has its name.
         """
         self.hits = 0
         self.misses = 0
@@ -81,6 +91,8 @@ class PlanCache:
         self._settings = settings
         self._plans_max = plans_max
         self._nodes_max = nodes_max
+        self._access = access
+        self._pipelines = {name: manifest.to_dict() for name, manifest in (pipelines or {}).items()}
         self._kept: OrderedDict[bytes, Prepared] = OrderedDict()
         self._nodes = 0
 
@@ -130,7 +142,7 @@ class PlanCache:
         multiprocess: str | None,
         fed: Collection[str],
     ) -> Prepared:
-        document = document_of(manifest, multiprocess)
+        document = self._document(manifest, multiprocess)
         plan = prepare(without_inputs(document, fed), self._registry, self._settings)
         nodes = node_ids(document)
         unknown = sorted(set(fed) - {*nodes})
@@ -144,6 +156,40 @@ class PlanCache:
             logger.warning("manifest_warning: %s: %s", plan.name, warning)
         told = frozenset(plan.sinks).intersection(sinks(document))
         return Prepared(plan, told, tuple(nodes), self._strict(plan))
+
+    def _document(
+        self, manifest: execution_pb2.PipelineManifest, multiprocess: str | None
+    ) -> dict[str, Any]:
+        """What a client's manifest stands for.
+
+        Raises:
+            ManifestError: it names what it may not.
+        """
+        document = document_of(manifest, multiprocess)
+        if not manifest.nodes and self._pipelines:
+            return self._own(document)
+        problems = self._access.problems(document, self._registry) if self._access else None
+        if problems:
+            raise ManifestError(problems)
+        return document
+
+    def _own(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """The service's own pipeline of that name, with the client's settings.
+
+        Raises:
+            ManifestError: there is none.
+        """
+        name = document["metadata"].get("name", "")
+        own = self._pipelines.get(name)
+        if own is None:
+            known = ", ".join(sorted(self._pipelines))
+            text = f"is empty, and the service has no pipeline {quoted(name)}; it has {known}"
+            raise ManifestError([Problem("nodes", text)])
+        asked = document["metadata"].get("multiprocess")
+        if not asked:
+            return own
+        settings = {**own["metadata"].get("multiprocess", {}), **asked}
+        return {**own, "metadata": {**own["metadata"], "multiprocess": settings}}
 
     def _strict(self, plan: Plan) -> dict[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}

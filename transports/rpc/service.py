@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -25,10 +26,12 @@ from transports.rpc.plans import PlanCache, Prepared
 from transports.rpc.sessions import SessionRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
+    from engine.manifest.model import Manifest
     from engine.registry import Registry
     from protos.remotemedia.v1 import execution_pb2
+    from transports.rpc.security.access import Access
 
 logger = logging.getLogger("remotemedia.rpc")
 
@@ -51,6 +54,7 @@ class PipelineService:
         plans: manifests planned before.
         debug: whether clients may see tracebacks of ours.
         draining: whether no new session is let in.
+        errors: how often clients were told an error in-band, by its type.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class PipelineService:
         limits: ServiceLimits | None = None,
         *,
         debug: bool = False,
+        access: Access | None = None,
+        pipelines: Mapping[str, Manifest] | None = None,
     ) -> None:
         """Know the operators; nothing is started.
 
@@ -68,12 +74,15 @@ class PipelineService:
             settings: the engine's settings; None: the defaults.
             limits: the service's own limits; None: the defaults.
             debug: whether clients may see tracebacks of ours.
+            access: what clients' manifests may name outside of the pipeline; None: anything.
+            pipelines: the service's own, see `PlanCache`.
         """
         self.registry = registry
         self.settings = Settings() if settings is None else settings
         self.limits = ServiceLimits() if limits is None else limits
         self.sessions = SessionRegistry()
-        self.plans = PlanCache(registry, self.settings)
+        self.plans = PlanCache(registry, self.settings, access=access, pipelines=pipelines)
+        self.errors: Counter[str] = Counter()
         self.debug = debug
         self.draining = False
 
@@ -102,7 +111,9 @@ class PipelineService:
             await self.abort(error, context)
         if not isinstance(error, RemoteMediaError):
             logger.error("internal_error", exc_info=error)
-        return error_response(error, debug=self.debug)
+        response = error_response(error, debug=self.debug)
+        self.errors[common_pb2.ErrorType.Name(response.error_type)] += 1
+        return response
 
     async def abort(self, error: RemoteMediaError, context: Context) -> NoReturn:
         """End a call with an error's status."""
