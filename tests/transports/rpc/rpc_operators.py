@@ -256,6 +256,15 @@ class ProcessScale(Scale):
     default_executor = "process"
 
 
+class ProcessHog(Operator):
+    """Takes as many MiB as it is told."""
+
+    default_executor = "process"
+
+    def process(self, packet, ctx):
+        return Json(len(bytearray(packet.payload.value * 2**20)))
+
+
 OPERATORS = [
     value
     for value in list(globals().values())
