@@ -1,0 +1,90 @@
+"""TLS from files: what works, and what is said of files that do not."""
+
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from engine.errors import UsageError
+from transports.rpc.security.credentials import TlsFiles
+
+PKI = Path(__file__).with_name("pki")
+CA = (PKI / "ca.pem").read_bytes()
+
+
+def files(certificate="server.pem", key="server.key", client_ca=None):
+    return TlsFiles(PKI / certificate, PKI / key, PKI / client_ca if client_ca else None)
+
+
+async def check(address, credentials):
+    async with grpc.aio.secure_channel(address, credentials) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        return (await stub.Check(health_pb2.HealthCheckRequest(), timeout=20)).status
+
+
+@pytest.mark.net
+async def test_a_client_that_trusts_the_authority_is_served(serve):
+    running = await serve(credentials=files().credentials())
+    (address,) = running.server.addresses
+    assert await check(address, grpc.ssl_channel_credentials(CA)) == 1
+
+
+@pytest.mark.net
+async def test_a_client_needs_a_certificate_where_one_is_asked_for(serve):
+    running = await serve(credentials=files(client_ca="ca.pem").credentials())
+    (address,) = running.server.addresses
+    key, certificate = (PKI / "client.key").read_bytes(), (PKI / "client.pem").read_bytes()
+    assert await check(address, grpc.ssl_channel_credentials(CA, key, certificate)) == 1
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await check(address, grpc.ssl_channel_credentials(CA))
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.net
+async def test_a_client_without_tls_is_not_served(serve):
+    running = await serve(credentials=files().credentials())
+    stub = health_pb2_grpc.HealthStub(running.client.channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Check(health_pb2.HealthCheckRequest(), timeout=20)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"certificate": "missing.pem"}, r"cannot read the certificate .*missing\.pem: No such"),
+        ({"key": "missing.key"}, r"cannot read the key .*missing\.key: No such"),
+        ({"client_ca": "missing.pem"}, r"cannot read the client CA .*missing\.pem"),
+        ({"key": "client.key"}, "the key belongs to another certificate"),
+        ({"key": "encrypted.key"}, "the key is encrypted"),
+        ({"certificate": "server.key"}, "is not PEM as it should be"),
+        ({"key": "server.pem"}, "is not PEM as it should be"),
+        ({"client_ca": "server.key"}, "has no certificate in PEM"),
+    ],
+)
+def test_what_is_wrong_with_files_is_said(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        files(**arguments).credentials()
+
+
+def test_a_directory_is_no_certificate(tmp_path):
+    with pytest.raises(UsageError, match="cannot read the certificate"):
+        TlsFiles(tmp_path, PKI / "server.key").credentials()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("c", None, None), "the key is missing"),
+        ((None, "k", None), "the certificate is missing"),
+        ((None, None, "ca"), "needs a certificate and a key"),
+    ],
+)
+def test_half_of_it_is_refused(names, words):
+    with pytest.raises(UsageError, match=words):
+        TlsFiles.of(*names)
+
+
+def test_none_of_it_is_no_tls():
+    assert TlsFiles.of(None, None, None) is None
