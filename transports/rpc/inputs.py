@@ -69,6 +69,9 @@ class Inputs:
         self._measurement = measurement
         nodes = {node.id: node for stage in prepared.plan.stages for node in stage.nodes}
         self._ingress = {node_id: nodes[node_id] for node_id in prepared.plan.ingress}
+        self._stage_of = {
+            node.id: stage.id for stage in prepared.plan.stages for node in stage.nodes
+        }
 
     def chunk(
         self,
@@ -133,7 +136,7 @@ class Inputs:
 
     def _receive(self, node: NodePlan, buffer: common_pb2.DataBuffer) -> Received:
         received = self._measurement.receive(buffer, self._rules)
-        self._measurement.note_input(self._prepared.plan, node.id, received.size_bytes)
+        self._measurement.note_input(self._stage_of[node.id], received.size_bytes)
         accepted = self._prepared.strict.get(node.id)
         kind = kind_of(received.payload)
         if accepted is not None and kind not in accepted and kind != "control":

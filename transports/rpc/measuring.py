@@ -59,17 +59,15 @@ class Measurement:
 
     # --- what is held ---------------------------------------------------------------------------
 
-    def note_input(self, plan: Plan, node_id: str, size: int) -> None:
+    def note_input(self, stage_id: str, size: int) -> None:
         """Note what a node is given; its stage holds at least that while it processes it.
 
         Args:
-            plan: what runs.
-            node_id: the node.
+            stage_id: the node's stage.
             size: bytes of it.
         """
-        for stage in plan.stages:
-            if any(node.id == node_id for node in stage.nodes):
-                self._held_bytes[stage.id] = max(self._held_bytes.get(stage.id, 0), size)
+        if size > self._held_bytes.get(stage_id, 0):
+            self._held_bytes[stage_id] = size
 
     def note_held(self, plan: Plan, statistics: SessionStatistics) -> None:
         """Note what waits for each stage now: packets on its edges, of the mean size of all."""

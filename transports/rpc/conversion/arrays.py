@@ -14,7 +14,7 @@ import numpy as np
 from engine.payloads import Tensor
 from engine.payloads.tensor import TENSOR_DTYPES
 from protos.remotemedia.v1 import common_pb2
-from transports.rpc.conversion.faults import as_input_error, check_bytes
+from transports.rpc.conversion.faults import as_input_error, wrong_size
 from transports.rpc.conversion.memory import bytes_of, view_of
 from transports.rpc.errors import InputError
 
@@ -48,8 +48,9 @@ def tensor_from(buffer: common_pb2.TensorBuffer) -> Tensor:
         names = ", ".join(str(known) for known in _DTYPE_NUMBERS)
         raise InputError(f"tensor: there is no dtype {buffer.dtype}; it must be one of {names}")
     shape = _shape_of("tensor", buffer.shape)
-    data = buffer.data
-    check_bytes("tensor.data", len(data), math.prod(shape) * dtype.itemsize, f"{shape} of {dtype}")
+    data, size = buffer.data, math.prod(shape) * dtype.itemsize
+    if len(data) != size:
+        raise wrong_size("tensor.data", len(data), size, f"{shape} of {dtype}")
     with as_input_error("tensor"):
         return Tensor(view_of(data, dtype).reshape(shape), buffer.layout)
 
@@ -70,7 +71,8 @@ def numpy_from(buffer: common_pb2.NumpyBuffer) -> Tensor:
     with as_input_error("numpy"):
         if strides and size and _spans(shape, strides, dtype.itemsize) == len(data) >= size:
             return Tensor(np.ndarray(shape, dtype, data, strides=strides))
-        check_bytes("numpy.data", len(data), size, f"{shape} of {dtype}")
+        if len(data) != size:
+            raise wrong_size("numpy.data", len(data), size, f"{shape} of {dtype}")
         columns_first = buffer.f_contiguous and not buffer.c_contiguous
         order = "F" if columns_first else "C"
         return Tensor(np.frombuffer(data, dtype).reshape(shape, order=order))  # type: ignore[call-overload]

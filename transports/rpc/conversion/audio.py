@@ -12,7 +12,7 @@ import numpy as np
 from engine.errors import ResourceLimitError
 from engine.payloads import Audio
 from protos.remotemedia.v1 import common_pb2
-from transports.rpc.conversion.faults import as_input_error, check_bytes
+from transports.rpc.conversion.faults import as_input_error, wrong_size
 from transports.rpc.conversion.memory import bytes_of, view_of
 from transports.rpc.errors import InputError
 
@@ -52,9 +52,11 @@ def audio_from(buffer: common_pb2.AudioBuffer, samples_max: int | None) -> Audio
         raise InputError(
             f"audio: there is no format {buffer.format}; it must be F32 (1), I16 (2) or I32 (3)"
         )
-    name = common_pb2.AudioFormat.Name(audio_format).removeprefix("AUDIO_FORMAT_")
     count = buffer.num_samples or len(data) // dtype.itemsize
-    check_bytes("audio.samples", len(data), count * dtype.itemsize, f"{count} samples of {name}")
+    if len(data) != count * dtype.itemsize:
+        name = common_pb2.AudioFormat.Name(audio_format).removeprefix("AUDIO_FORMAT_")
+        why = f"{count} samples of {name}"
+        raise wrong_size("audio.samples", len(data), count * dtype.itemsize, why)
     if samples_max is not None and count > samples_max:
         raise ResourceLimitError(
             f"an audio buffer has {count} samples, and {samples_max} are allowed: send it in"

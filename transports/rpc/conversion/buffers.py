@@ -123,9 +123,10 @@ def receive(buffer: common_pb2.DataBuffer, rules: InputRules) -> Received:
     timestamp_ns: int | None = None
     payload: Payload
     if kind == "audio":
-        payload = audio_from(buffer.audio, rules.audio_samples_max)
-        if buffer.audio.HasField("metadata_json"):
-            metadata[AUDIO_METADATA] = _annotations(buffer.audio.metadata_json)
+        audio = buffer.audio
+        payload = audio_from(audio, rules.audio_samples_max)
+        if audio.HasField("metadata_json"):
+            metadata[AUDIO_METADATA] = _annotations(audio.metadata_json)
     else:
         payload = _READERS[kind](getattr(buffer, kind))
         if kind == "numpy":

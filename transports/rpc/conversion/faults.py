@@ -30,17 +30,13 @@ def as_input_error(what: str) -> Iterator[None]:
         raise InputError(f"{what}: {error}") from error
 
 
-def check_bytes(what: str, got: int, expected: int, why: str) -> None:
-    """Refuse data of the wrong size.
+def wrong_size(what: str, got: int, expected: int, why: str) -> InputError:
+    """The error of data of the wrong size.
 
     Args:
         what: the field.
         got: its bytes.
         expected: what it should have.
         why: what says so.
-
-    Raises:
-        InputError: they differ.
     """
-    if got != expected:
-        raise InputError(f"{what} has {got} bytes, and {why} is {expected} bytes")
+    return InputError(f"{what} has {got} bytes, and {why} is {expected} bytes")
