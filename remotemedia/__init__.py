@@ -1,7 +1,11 @@
 """RemoteMedia: real-time media and AI pipelines for Python. What users import.
 
-Loads neither a transport nor an operator's library.
+Loads neither a transport nor an operator's library; `remotemedia.client`, which does, is loaded
+when it is first asked for.
 """
+
+import importlib
+from types import ModuleType
 
 from remotemedia.shadowing import check_shadowing
 
@@ -138,3 +142,10 @@ __all__ = [
     "register_node",
     "rx",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Load the client when it is first asked for: it needs grpc."""
+    if name == "client":
+        return importlib.import_module("remotemedia.client")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

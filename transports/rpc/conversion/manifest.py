@@ -3,8 +3,10 @@
 Pure: no I/O, no clock. Source: FR-001, FR-005, SC-001, SC-008.
 
 Clients differ in what they leave out, so an absent value is left out of the document as well, and
-`params` that are not JSON count as {}. What only a document can say, `metadata.multiprocess`, comes
-in the call's metadata.
+`params` that are not JSON count as {}. What only a document can say comes in the call's metadata:
+`metadata.multiprocess` and, under names that no setting has, fields of nodes and connections:
+
+    {"max_processes": 4, "nodes": {"a": {"executor": "process"}}, "connections": {"0": {…}}}
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ logger = logging.getLogger("remotemedia.rpc")
 
 #: Call metadata: `metadata.multiprocess` of the manifest, as JSON.
 MULTIPROCESS_HEADER: Final = "x-remotemedia-multiprocess"
+#: Fields that the typed manifest does not have, and the metadata brings.
+NODE_FIELDS: Final = ("executor", "is_output_node", "process_timeout_ms", "restart")
+CONNECTION_FIELDS: Final = ("capacity", "overflow", "max_age_ms")
 #: What clients of the typed manifest write for the version.
 _VERSIONS: Final = frozenset({VERSION, "1.0"})
 
@@ -49,16 +54,24 @@ def document_of(
         description=manifest.metadata.description,
         created_at=manifest.metadata.created_at,
     )
-    if multiprocess is not None:
-        metadata["multiprocess"] = _multiprocess(multiprocess)
+    extras = _multiprocess(multiprocess) if multiprocess is not None else {}
+    of_nodes, of_connections = extras.pop("nodes", {}), extras.pop("connections", {})
+    if extras:
+        metadata["multiprocess"] = extras
     version = VERSION if manifest.version in _VERSIONS else manifest.version
     return {
         "version": version,
         "metadata": metadata,
-        "nodes": [_node(node) for node in manifest.nodes],
+        "nodes": [
+            {**_node(node), **_extra(of_nodes, node.id, NODE_FIELDS)} for node in manifest.nodes
+        ],
         "connections": [
-            {"from": getattr(connection, "from"), "to": connection.to}
-            for connection in manifest.connections
+            {
+                "from": getattr(connection, "from"),
+                "to": connection.to,
+                **_extra(of_connections, str(at), CONNECTION_FIELDS),
+            }
+            for at, connection in enumerate(manifest.connections)
         ],
     }
 
@@ -150,7 +163,15 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _multiprocess(text: str) -> Any:
+def _extra(extras: Any, key: str, fields: Collection[str]) -> dict[str, Any]:
+    """What the call's metadata says of a node or a connection."""
+    found = extras.get(key) if isinstance(extras, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    return {name: found[name] for name in fields if name in found}
+
+
+def _multiprocess(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
