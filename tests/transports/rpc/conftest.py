@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import grpc
 import pytest
 
 from engine.config import Settings
-from tests.transports.rpc.rpc_client import Client
+from protos.remotemedia.v1 import execution_pb2
+from tests.transports.rpc.rpc_client import PATIENCE_S, Client
 from tests.transports.rpc.rpc_operators import make_registry
 from transports.rpc.limits import ServiceLimits
 from transports.rpc.server import RpcServer
@@ -30,6 +32,19 @@ class Running:
         self.server = server
         self.client = client
         self.service = server.service
+
+
+@pytest.fixture(scope="session", autouse=True)
+def grpc_is_warm():
+    """grpc opens some of its descriptors with the first call, and keeps them."""
+
+    async def call():
+        async with RpcServer(PipelineService(make_registry()), ["127.0.0.1:0"]) as server:
+            client = Client(server.addresses[0])
+            await client.execution.GetVersion(execution_pb2.VersionRequest(), timeout=PATIENCE_S)
+            await client.channel.close()
+
+    asyncio.run(call())
 
 
 @pytest.fixture
