@@ -1,4 +1,4 @@
-"""The command line: `remotemedia run`, `validate`, `explain`, `nodes`, `demo`.
+"""The command line: `remotemedia run`, `serve`, `validate`, `explain`, `nodes`, `demo`.
 
 One module per command.
 

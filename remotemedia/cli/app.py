@@ -11,6 +11,9 @@ from remotemedia.cli.doctor import doctor
 from remotemedia.cli.explain import explain
 from remotemedia.cli.nodes import nodes
 from remotemedia.cli.run import run
+from remotemedia.cli.serve import serve
+from remotemedia.cli.sessions import sessions
+from remotemedia.cli.steer import inject, interrupt, params, tap
 from remotemedia.cli.validate import validate
 
 app = typer.Typer(
@@ -21,11 +24,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(serve)
 app.command()(validate)
 app.command()(explain)
 app.add_typer(nodes)
 app.command()(demo)
 app.command()(doctor)
+app.add_typer(sessions)
+app.command()(tap)
+app.command()(inject)
+app.add_typer(params)
+app.command()(interrupt)
 
 
 def _show_version(wanted: bool) -> None:
