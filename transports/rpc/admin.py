@@ -25,6 +25,8 @@ logger = logging.getLogger("remotemedia.rpc")
 
 #: How long nodes may take to say what an interrupt made them drop, where the client does not say.
 _SETTLE_MS: Final = 1_000
+#: What the client of a session is told that is closed here.
+CLOSED: Final = "An operator of the service ended the session"
 #: The longest a client may ask for.
 _SETTLE_MS_MAX: Final = 60_000
 
@@ -75,6 +77,7 @@ class AdminServicer(admin_pb2_grpc.SessionAdminServicer):
         if request.drain and live.session.phase == "running":
             await live.session.end_input()
         else:
+            live.ended_by = CLOSED
             live.session.cancel()
         return admin_pb2.CloseSessionResponse()
 

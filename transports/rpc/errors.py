@@ -78,6 +78,12 @@ class VersionError(UsageError):
     code = "version"
 
 
+class SessionEndedError(RemoteMediaError):
+    """Others than its client ended a session before its time."""
+
+    code = "session_ended"
+
+
 class Verdict(NamedTuple):
     """What an error is on the wire.
 
@@ -105,6 +111,7 @@ _VERDICTS: Final[Mapping[type[RemoteMediaError], Verdict]] = {
     VersionError: Verdict(
         common_pb2.ERROR_TYPE_VERSION_MISMATCH, grpc.StatusCode.FAILED_PRECONDITION
     ),
+    SessionEndedError: Verdict(common_pb2.ERROR_TYPE_INTERNAL, grpc.StatusCode.UNAVAILABLE),
     MediaError: _NODE,
     ResourceLimitError: _LIMIT,
     EdgeOverflowError: _LIMIT,

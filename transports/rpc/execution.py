@@ -16,7 +16,7 @@ import grpc
 
 from engine.errors import EdgeClosedError, NodeError, ResourceLimitError
 from protos.remotemedia.v1 import common_pb2, execution_pb2, execution_pb2_grpc
-from transports.rpc.errors import VersionError
+from transports.rpc.errors import SessionEndedError, VersionError
 from transports.rpc.inputs import Inputs, send
 from transports.rpc.measuring import Measurement, add_node_results
 from transports.rpc.memory import ProcessUsage
@@ -99,7 +99,10 @@ class _Execution:
         live = service.sessions.open(plan, "ExecutePipeline", self._context.peer())
         try:
             await live.session.start()
-            return await self._finish(live.session, prepared, chunks, limits)
+            result = await self._finish(live.session, prepared, chunks, limits)
+            if live.ended_by:  # then there is less of it than the pipeline would have given
+                raise SessionEndedError(live.ended_by)
+            return result
         except BaseException as error:
             live.error = error
             raise

@@ -20,7 +20,13 @@ from engine.errors import RemoteMediaError, ResourceLimitError
 from engine.version import VERSION
 from protos.remotemedia.v1 import common_pb2
 from transports.rpc.conversion.manifest import MULTIPROCESS_HEADER
-from transports.rpc.errors import InputError, VersionError, error_response, verdict_of
+from transports.rpc.errors import (
+    InputError,
+    SessionEndedError,
+    VersionError,
+    error_response,
+    verdict_of,
+)
 from transports.rpc.limits import ServiceLimits
 from transports.rpc.plans import PlanCache, Prepared
 from transports.rpc.sessions import SessionRegistry
@@ -105,9 +111,12 @@ class PipelineService:
     async def answer(self, error: BaseException, context: Context) -> common_pb2.ErrorResponse:
         """What a client is told in-band of an error; logs what is our own fault.
 
-        An error of the call itself (too many sessions) ends the call with its status.
+        An error of the call itself (too many sessions, or ended by others) ends the call with its
+        status.
         """
         if isinstance(error, ResourceLimitError) and error.context.get("resource") == "sessions":
+            await self.abort(error, context)
+        if isinstance(error, SessionEndedError):
             await self.abort(error, context)
         if not isinstance(error, RemoteMediaError):
             logger.error("internal_error", exc_info=error)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("remotemedia.rpc")
 
+#: What clients are told whose sessions end because the service does.
+STOPPED: Final = "The service was stopped"
 #: How long a call waits for its session to be gone before it ends without it. A session that ends
 #: well is gone within milliseconds; one whose processes have to be killed goes on by itself.
 _AWAITED_S: Final = 1.0
@@ -44,6 +46,7 @@ class LiveSession:
         error: why it failed, once it has; None where it ended well.
         waiting: inputs that its call has taken and the session has not, or None.
         owner: the client that opened it, see `security.caller`.
+        ended_by: why others than its client ended it before its time, or "".
         ended: set once nothing of it is left.
     """
 
@@ -55,6 +58,7 @@ class LiveSession:
     error: BaseException | None = None
     waiting: Inbox[Any] | None = None
     owner: str = field(default_factory=caller)
+    ended_by: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -195,6 +199,7 @@ class SessionRegistry:
     async def end_all(self) -> None:
         """End all sessions at once, and wait until nothing of them is left."""
         for live in self:
+            live.ended_by = live.ended_by or STOPPED
             live.session.cancel()
         endings = [self.end(live) for live in self]
         await asyncio.gather(*endings)

@@ -324,6 +324,7 @@ class Stream:
         else:
             await self._counts.finish()
             reason = "Client requested close" if self._input_ended else "The pipeline has ended"
+            reason = self._live.ended_by or reason
         await self._usage.sample(now=not self._usage.peak_bytes)
         response = streaming_pb2.StreamResponse()
         closed = response.closed

@@ -29,6 +29,7 @@ from protos.remotemedia.v1 import common_pb2 as wire
 from transports.rpc.errors import (
     InputError,
     InputKindError,
+    SessionEndedError,
     VersionError,
     error_response,
     verdict_of,
@@ -42,6 +43,7 @@ TABLE = [
     (InputKindError("x"), "TYPE_VALIDATION", Status.INVALID_ARGUMENT),
     (NodeError.of("n", WrongKindError("x"), during="process"), "TYPE_VALIDATION", None),
     (VersionError("x"), "VERSION_MISMATCH", Status.FAILED_PRECONDITION),
+    (SessionEndedError("x"), "INTERNAL", Status.UNAVAILABLE),
     (ResourceLimitError("x"), "RESOURCE_LIMIT", Status.RESOURCE_EXHAUSTED),
     (EdgeOverflowError("x"), "RESOURCE_LIMIT", Status.RESOURCE_EXHAUSTED),
     (StartupError("x"), "NODE_EXECUTION", Status.ABORTED),
