@@ -63,7 +63,7 @@ class Place:
         process = subprocess.Popen(
             [COMMAND, *map(str, arguments)],
             cwd=self.folder,
-            env=_environment(),
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -128,10 +128,14 @@ def _titles():
                     yield int(entry.name), title
 
 
-def _environment():
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    environment.pop("REMOTEMEDIA_CONFIG", None)
-    return environment
+def environment():
+    """That of a user without settings of ours."""
+    ours = {"COLUMNS", "REMOTEMEDIA_CONFIG"}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith("GRPC_")
+    }
 
 
 def read_until(stream, words):
