@@ -114,8 +114,12 @@ class AsyncioHost:
             self.on_interrupted(stage, settlement)
 
     def controlled(self, stage: Stage, node_id: str, control: Control) -> None:
-        if self.on_control is not None:
+        if self.on_control is None:
+            return
+        if self.in_thread():
             self.on_control(node_id, control)
+        else:
+            self._loop.call_soon_threadsafe(self.on_control, node_id, control)
 
     async def join(self) -> None:
         """Wait until every task the stage spawned has ended; cancels them first."""

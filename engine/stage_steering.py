@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic_core import to_jsonable_python
+
 from engine.context import ParamsChange
 from engine.errors import RemoteMediaError, UsageError
 from engine.payloads import Control
@@ -105,7 +107,7 @@ class StageSteering:
             if isinstance(outcome, RemoteMediaError):
                 answered(outcome)
                 return
-            values = outcome.model_dump(mode="json")
+            values = to_jsonable_python(outcome, fallback=repr)
             answered(ParamsTaken(values, stage.taken()).to_dict())
 
         if not stage.post(adapter, ParamsChange(order.params, done)):

@@ -387,7 +387,7 @@ class OperatorAdapter(Emitter):
             self.nothing_held()
         if self._flushing:
             self._complete_if_flushed()
-        elif self.inputs_ended and not self.completed:
+        elif self.inputs_ended and not self.calls and not self.completed:
             self._stage.request_flush(self)
 
     def carry_on(self) -> None:

@@ -192,6 +192,10 @@ class RestartingStage:
                 span = span_of(order)
                 dropped = Counter() if span is None else self._discard(span)
                 self._steering.dropped[number] = dropped
+        if self._ended:
+            ended = UsageError(f"node {self._node_id!r} has ended", node_id=self._node_id)
+            self._owner.stage_steered(self, number, ended)
+            return
         self._steering.open[number] = order
         if self._replacing is None:  # else the next one is told
             self._worker.stage.steer(number, order)

@@ -6,6 +6,7 @@ The asyncio shell around `engine.session.state`. Source: FR-004, FR-008, FR-009,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import (
@@ -101,7 +102,7 @@ class Session:
         self._unread = UnreadWatch(self._outputs_taken)
         self._cause_timer: asyncio.TimerHandle | None = None
         #: Control messages of nodes on their way to those behind them.
-        self._telling: set[asyncio.Task[Settlement]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._starting: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
 
@@ -601,11 +602,16 @@ class Session:
 
     def stage_controls(self, node_id: str, control: Control) -> None:
         """See `engine.executors.contract.StageOwner`."""
-        telling = asyncio.get_running_loop().create_task(
-            self._steering.control(control, node_id, itself=False, deadline_s=CONTROL_DEADLINE_S)
-        )
+        telling = asyncio.get_running_loop().create_task(self._tell(node_id, control))
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
+
+    async def _tell(self, node_id: str, control: Control) -> None:
+        """Tell all behind a node what it says; nobody waits for an answer."""
+        with contextlib.suppress(RemoteMediaError):  # the session has not begun, or has ended
+            await self._steering.control(
+                control, node_id, itself=False, deadline_s=CONTROL_DEADLINE_S
+            )
 
     def stage_finished(self, stage: RunningStage) -> None:
         """See `engine.executors.contract.StageOwner`."""

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.edges.overflow import discard_waiting
-from engine.errors import RemoteMediaError, UsageError
+from engine.errors import EdgeClosedError, RemoteMediaError, UsageError
 from engine.interruption import (
     CancelledSpan,
     Interrupt,
@@ -84,6 +84,7 @@ class Steering:
         self._publisher_edges: list[HandEdges] = []
         self._publishing: dict[str, asyncio.Lock] = {}
         self._places: Places | None = None
+        self._closed = False
         #: Stage → its place in the plan's order.
         self._ranks = {stage.id: rank for rank, stage in enumerate(plan.stages)}
 
@@ -115,7 +116,7 @@ class Steering:
             reason: why.
             runs: says of a stage's id whether it runs.
         """
-        places = self._opened()
+        places = self._started()
         nodes = self._scope(scope)
         running = [stage for stage in places.stages if runs(stage.plan.id)]
         ack = self._interruptions.begin(nodes, reason, [stage.plan.id for stage in running])
@@ -237,6 +238,7 @@ class Steering:
 
     def close(self) -> None:
         """End all hands; the stages are gone. A second call does nothing."""
+        self._closed = True
         for listener in self._listeners:
             listener.close()
         for edges in self._publisher_edges:
@@ -249,10 +251,15 @@ class Steering:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _opened(self) -> Places:
+    def _started(self) -> Places:
         if self._places is None:
             raise UsageError("start the session first: async with pipeline.session() as s")
         return self._places
+
+    def _opened(self) -> Places:
+        if self._closed:
+            raise EdgeClosedError("the session is closed: nothing of it can be steered", edge="")
+        return self._started()
 
     def _stage_of(self, node_id: str) -> RunningStage:
         return next(each for each in self._opened().stages if node_id in each.node_ids)
