@@ -70,17 +70,24 @@ class Session:
         plan: what it runs.
     """
 
-    def __init__(self, plan: Plan, on_progress: Callable[[Progress], object] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        on_progress: Callable[[Progress], object] | None = None,
+        *,
+        session_id: str | None = None,
+    ) -> None:
         """Prepare; nothing is started yet.
 
         Args:
             plan: a valid plan.
             on_progress: the first subscriber; see the method of this name.
+            session_id: what it is called, a name nobody else has; None: a new one.
 
         Raises:
             UsageError: `on_progress` is no plain function.
         """
-        self.id = uuid.uuid4().hex
+        self.id = uuid.uuid4().hex if session_id is None else session_id
         self.plan = plan
         self._interruptions = Interruptions()
         self._steering = Steering(plan, self.id, self._interruptions, self._notify)
@@ -790,6 +797,7 @@ class Session:
             task.cancel()
         for stage in self._stages:
             stage.stop()
+        self._steering.end()
         self._notify()
 
     def _outputs_taken(self) -> int:
