@@ -36,6 +36,7 @@ from engine.packet import NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES
 from engine.session.inputs import Input, checked_inputs, is_group, own_metadata, split_input
 from engine.session.interruptions import Interruption, Interruptions
+from engine.session.orders import UNANSWERED_MAX
 from engine.session.places import Places
 from engine.session.progress import ProgressReports
 from engine.session.state import Phase, SessionState
@@ -110,6 +111,8 @@ class Session:
         self._cause_timer: asyncio.TimerHandle | None = None
         #: Control messages of nodes on their way to those behind them.
         self._telling: set[asyncio.Task[None]] = set()
+        #: So many of them at once: a stage is given no more orders than it may have unanswered.
+        self._tells = asyncio.Semaphore(UNANSWERED_MAX // 2)
         self._starting: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
 
@@ -432,7 +435,7 @@ class Session:
             EdgeClosedError: the node, or the session, has ended.
         """
         self._raise_failure()
-        publisher = await self._steering.publisher(node)
+        publisher = await self._steering.publisher(node, port)
         metadata = own_metadata(metadata)
         item = publisher.stamp(payload, port, timestamp_ns, self.generation, metadata)
         while not self._publish_nowait(publisher, item):
@@ -616,9 +619,10 @@ class Session:
     async def _tell(self, node_id: str, control: Control) -> None:
         """Tell all behind a node what it says; nobody waits for an answer."""
         with contextlib.suppress(RemoteMediaError):  # the session has not begun, or has ended
-            await self._steering.control(
-                control, node_id, itself=False, deadline_s=CONTROL_DEADLINE_S
-            )
+            async with self._tells:
+                await self._steering.control(
+                    control, node_id, itself=False, deadline_s=CONTROL_DEADLINE_S
+                )
 
     def stage_finished(self, stage: RunningStage) -> None:
         """See `engine.executors.contract.StageOwner`."""
