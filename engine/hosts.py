@@ -114,8 +114,15 @@ class AsyncioHost:
             self.on_interrupted(stage, settlement)
 
     def controlled(self, stage: Stage, node_id: str, control: Control) -> None:
-        if self.on_control is not None:
+        if self.on_control is None:
+            return
+        if self.in_thread():
             self.on_control(node_id, control)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self.on_control, node_id, control)
+        except RuntimeError:  # the loop is closed: nobody is left to be told
+            logger.debug("control_after_close")
 
     async def join(self) -> None:
         """Wait until every task the stage spawned has ended; cancels them first."""
@@ -131,6 +138,8 @@ class AsyncioHost:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if stage.done:  # its edges may have been disposed of
+            return
         try:
             more = stage.run()
             stage.flush()

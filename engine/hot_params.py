@@ -63,7 +63,8 @@ def _hot(cls: type[Operator], node_id: str, changes: Mapping[str, Any]) -> dict[
     for spelling, value in changes.items():
         name = fields.get(keys.get(spelling, ""), spelling)
         if name not in cls.hot:
-            known = name in cls.Params.model_fields
+            takes_any = cls.Params.model_config.get("extra") == "allow"
+            known = name in cls.Params.model_fields or takes_any
             hint = "" if known else suggestion(spelling, cls.Params.model_fields, "params")
             what = "may not change while it runs" if known else f"is none of its params{hint}"
             may = f"only {', '.join(sorted(cls.hot))} may" if cls.hot else "none of its params may"

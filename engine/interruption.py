@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 STALE_BELOW: Final = 0
 CANCELLED: Final = 1
 ANNOUNCED: Final = 5
-#: Of so many spans that were taken back it is remembered that more may be on its way.
-SPANS_MAX: Final = 8
+#: Of so many spans that were taken back lately it is remembered that more may be on its way.
+SPANS_MAX: Final = 64
+#: How long ago a span may have been taken back for that.
+SPAN_REMEMBERED_NS: Final = 60_000_000_000
 #: How many words a stage needs.
 WORDS: Final = 6
 

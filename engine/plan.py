@@ -394,7 +394,12 @@ def _restart_problem(node: GraphNode, graph: Graph, executor: str, rule: str) ->
             f"the node shares the process {node.group!r} with {', '.join(mates)}, which would lose"
             ' what they do; give it a process of its own, "executor": "process"'
         )
-    elif cls.stateful or hasattr(cls, "stage_adapter"):
+    elif hasattr(cls, "stage_adapter"):
+        text = (
+            f"{cls.__name__} is a chain of reactivex operators, of which nobody knows what they"
+            " keep, and a new process would begin without it; leave restart out"
+        )
+    elif cls.stateful:
         text = (
             f"{cls.__name__} keeps state between packets, and a new process would begin without"
             " it; leave restart out, or set stateful = False if it keeps none"

@@ -27,6 +27,7 @@ from engine.errors import EdgeClosedError, RemoteMediaError
 from engine.interruption import (
     ANNOUNCED,
     CANCELLED,
+    SPAN_REMEMBERED_NS,
     SPANS_MAX,
     STALE_BELOW,
     WORDS,
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
 SLOW_TURN_NS = 100_000
 #: How long a run goes on; the turn under way at its end, and the loop's own steps, come on top.
 SLICE_NS = 800_000
-#: How long a stage looks out for more of what was taken back.
-SPAN_REMEMBERED_NS = 10_000_000_000
 #: For how many turns after a slow one.
 SLOW_TURNS_REMEMBERED = 64
 
@@ -264,7 +263,7 @@ class Stage:
     @property
     def exits_ready(self) -> bool:
         """Whether every out edge that goes on has credit, and nothing is queued before one."""
-        if self.outbox or self.is_full:
+        if self.outbox or (self._gates and self.is_full):
             return False
         for exit_ in self._exits:  # noqa: SIM110 - all() over a generator costs twice as much
             if not exit_.completed and not exit_.sender.ready:
@@ -485,6 +484,8 @@ class Stage:
             return False
         for entry in self._entries:
             if entry.fed and entry.adapter is adapter and not entry.ended:
+                # What was published before the end may lie in the edge's socket: this reads it.
+                entry.receiver.discard(lambda _: False)
                 item = entry.receiver.try_receive()
                 if item is not None:
                     self._push(entry, item)
@@ -612,6 +613,12 @@ class Stage:
     def is_held_back(self, adapter: OperatorAdapter) -> bool:
         """Whether an interception holds something of a node."""
         return any(gate.holds for gate in self._gates if gate.adapter is adapter)
+
+    def end_gates_of(self, adapter: OperatorAdapter) -> None:
+        """End the interceptions of a node that has completed; they hold nothing."""
+        for gate in self._gates:
+            if gate.adapter is adapter:
+                gate.abandon()
 
     def tell(self, control: Control, nodes: frozenset[str], before_ns: int) -> Counter[str]:
         """Tell nodes a control message; never from within a turn.

@@ -127,7 +127,8 @@ class Interception:
         #: Of those the ones that found no room on the edge that asks.
         self._unasked: deque[Held] = deque()
         self._asked = 0
-        self._asks.on_credit = stage.host.wake
+        self._no_room = False
+        self._asks.on_credit = self._room_came
         self._answers.on_readable = stage.host.wake
         outlet.guard(self.on_next)
 
@@ -172,11 +173,12 @@ class Interception:
 
     def _ask(self) -> None:
         """Ask about those that nobody was asked about yet, as far as there is room."""
-        while self._unasked:
+        while self._unasked and not self._no_room:
             held = self._unasked[0]
             if held.open:
                 try:
                     if not self._asks.try_send(held.packet.to_port("")):
+                        self._no_room = True
                         return
                 except EdgeError:  # too large to be shown: it passes
                     held.open = False
@@ -185,19 +187,30 @@ class Interception:
                     self._asked += 1
             self._unasked.popleft()
 
+    def _room_came(self) -> None:
+        self._no_room = False
+        self._stage.host.wake()
+
     def take_answers(self) -> None:
         """Learn what has been decided, and what is overdue."""
+        now_ns = self._stage.host.now_ns()
+        gone = self._asks.closed
+        overdue = [each for each in self._held if each.open and (gone or each.due_ns <= now_ns)]
+        self._read_answers(all_that_came=bool(overdue))
+        for held in overdue:
+            if held.open:
+                held.open = False
+                self.expired += 1
+        self._ask()
+
+    def _read_answers(self, *, all_that_came: bool) -> None:
+        """Read decisions; on demand also those that came while a turn kept the loop from it."""
+        if all_that_came:
+            self._answers.discard(lambda _: False)  # it reads the edge's socket first
         while (answer := self._answers.try_receive()) is not None:
             self._answers.release()
             if isinstance(answer, Packet):
                 self._decide(answer)
-        now_ns = self._stage.host.now_ns()
-        gone = self._asks.closed
-        for held in self._held:
-            if held.open and (gone or held.due_ns <= now_ns):
-                held.open = False
-                self.expired += 1
-        self._ask()
 
     def _decide(self, answer: Packet) -> None:
         for held in self._held:
@@ -267,6 +280,8 @@ class Interception:
         Args:
             on_over: called when it holds nothing any more.
         """
+        if not self._leaving:
+            self._read_answers(all_that_came=True)  # the order may have overtaken them
         self._asks.finish()
         self._answers.close()
         self.flush()

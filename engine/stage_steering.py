@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic_core import to_jsonable_python
+
 from engine.context import ParamsChange
 from engine.errors import RemoteMediaError, UsageError
 from engine.payloads import Control
@@ -105,8 +107,7 @@ class StageSteering:
             if isinstance(outcome, RemoteMediaError):
                 answered(outcome)
                 return
-            values = outcome.model_dump(mode="json")
-            answered(ParamsTaken(values, stage.taken()).to_dict())
+            answered(ParamsTaken(_as_json(outcome), stage.taken()).to_dict())
 
         if not stage.post(adapter, ParamsChange(order.params, done)):
             answered(_ended(order.node_id))
@@ -127,6 +128,8 @@ class StageSteering:
         shows, gives, _ = ends
         if order.kind == "publish":
             assert gives is not None
+            if adapter.takes_no_more:
+                raise _ended(order.node_id)
             entry = Entry(gives, adapter, adapter.operator.inputs, fed=True)
             stage.add_feed(entry)
             self._hands[order.hand_id] = _Hand(_at_once(gives.close), ends)
@@ -146,8 +149,8 @@ class StageSteering:
         assert gives is not None
         if outlet.guarded:
             raise UsageError(
-                f"output {order.port!r} of node {order.node_id!r} is intercepted already;"
-                " close the other interception first",
+                f"output {order.port!r} of node {order.node_id!r} is intercepted already; close the"
+                " other interception first; if it is, what it held waits for room behind the node",
                 node_id=order.node_id,
             )
         deadline_ns = round(order.deadline_ms * 1e6)
@@ -162,6 +165,19 @@ class StageSteering:
             return
         hand.detach(lambda: answered({}))
         hand.ends.dispose()
+
+
+def _as_json(params: BaseModel) -> dict[str, Any]:
+    """Params as JSON; as text where they have no such form."""
+
+    def told(value: Any) -> Any:
+        try:
+            return to_jsonable_python(value, fallback=repr)
+        except ValueError:  # such as bytes that are no text
+            return repr(value)
+
+    values = told(params)
+    return values if isinstance(values, dict) else {name: told(value) for name, value in params}
 
 
 def _at_once(detach: Callable[[], None]) -> Callable[[Callable[[], None]], None]:

@@ -106,7 +106,9 @@ class ParamsTaken:
 
     Attributes:
         params: all of the node's params, as they are now.
-        edge_seq: in edge of its stage → ordinal of the first packet on it that met the new values.
+        edge_seq: in edge of its stage → ordinal of the first packet on it that was taken off when
+            the new values held. What the stage had taken before, and still held in front of the
+            node (in a call, or an interception), met them as well.
     """
 
     params: Mapping[str, Any]

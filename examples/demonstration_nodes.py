@@ -1,7 +1,8 @@
 """Six small operators that turn one input into several, or none.
 
 They do nothing useful, and show how a node is written: a class, its params, `process`. Each runs in
-a process of its own unless the manifest says otherwise.
+a process of its own unless the manifest says otherwise. Params that are `hot` may change while it
+runs, by `session.set_params`.
 
     $ remotemedia run examples/demonstration.json --operators examples/demonstration_nodes.py \
         --input examples/numbers.jsonl
@@ -39,6 +40,7 @@ class ExpanderNode(Operator):
     """A number in, `expansion_factor` numbers out: v, v + 1, v + 2 and so on."""
 
     default_executor = "process"
+    hot = frozenset({"expansion_factor"})
 
     class Params(Operator.Params):
         expansion_factor: int = Field(3, ge=0, le=10_000, description="outputs per input")
@@ -69,6 +71,7 @@ class TransformAndExpandNode(Operator):
     """A text in, one `{"text", "transform"}` out for each of the `transforms`."""
 
     default_executor = "process"
+    hot = frozenset({"transforms"})
 
     class Params(Operator.Params):
         transforms: tuple[Literal["upper", "lower", "reverse", "double"], ...] = Field(
@@ -92,6 +95,7 @@ class ChainedTransformNode(Operator):
     """A number in; it, doubled, plus ten, squared, out: each stage, or the last one alone."""
 
     default_executor = "process"
+    hot = frozenset({"emit_intermediates"})
 
     class Params(Operator.Params):
         emit_intermediates: bool = Field(True, description="emit the first two stages, too")
@@ -124,6 +128,7 @@ class FilterNode(Operator):
     """Hands on the numbers that are at least `min_value`."""
 
     default_executor = "process"
+    hot = frozenset({"min_value"})
 
     class Params(Operator.Params):
         min_value: float = Field(0, description="smaller numbers are dropped")

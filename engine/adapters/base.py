@@ -288,6 +288,11 @@ class OperatorAdapter(Emitter):
         """Whether all that feeds it has ended."""
         return not any(self._port_sources.values())
 
+    @property
+    def takes_no_more(self) -> bool:
+        """Whether it has left, or is flushed."""
+        return self._flushing or self.completed
+
     # --- the end ------------------------------------------------------------------------------
 
     def end_of(self, port: str) -> None:
@@ -346,6 +351,7 @@ class OperatorAdapter(Emitter):
         self._stage.cancel_timers(self)
         for outlet in self.outlets.values():
             outlet.complete()
+        self._stage.end_gates_of(self)
         if self.is_leaf:
             self._stage.leaf_completed()
 
@@ -387,7 +393,7 @@ class OperatorAdapter(Emitter):
             self.nothing_held()
         if self._flushing:
             self._complete_if_flushed()
-        elif self.inputs_ended and not self.completed:
+        elif self.inputs_ended and not self.calls and not self.completed:
             self._stage.request_flush(self)
 
     def carry_on(self) -> None:

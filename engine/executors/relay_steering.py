@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from engine.edges.contract import EdgeSender
+    from engine.executors.relay_turns import RelayInput
     from engine.packet import Packet
     from engine.steering import Attach, NodeState
 
@@ -47,14 +48,14 @@ class RelaySteering:
         self,
         number: int,
         outcome: Mapping[str, Any] | RemoteMediaError,
-        before: Mapping[str, int],
+        inputs: Mapping[str, RelayInput],
     ) -> Mapping[str, Any] | RemoteMediaError | None:
         """The present worker has answered.
 
         Args:
             number: the order's.
             outcome: what the worker says.
-            before: in edge → packets taken off it before this worker began.
+            inputs: in edge → what is known of it.
 
         Returns:
             What the relay answers; None: nobody has asked.
@@ -65,9 +66,14 @@ class RelaySteering:
             return None if order is None else outcome
         match order:
             case SetParams():
+                for name in order.params:  # the last one said comes last, however it is spelled
+                    self._params.pop(name, None)
                 self._params |= order.params
                 edge_seq = outcome["edge_seq"].items()
-                return {**outcome, "edge_seq": {at: seq + before[at] for at, seq in edge_seq}}
+                return {
+                    **outcome,
+                    "edge_seq": {at: inputs[at].ordinal(seq) for at, seq in edge_seq},
+                }
             case SetNodeState():
                 self._state = order.state
             case Tell():

@@ -25,13 +25,36 @@ class RelayInput:
         edge: of the plan; None: what is published goes by the plan's edge for its port.
         receiver: its receiving end.
         before: packets taken off it before the present worker began, but for one it is given again.
+        given: packets that the present worker was given by it.
+        fed: how many of those were published.
+        last_fed: ordinal of the last of these among `given`; -1: there was none.
         finished: the worker has been told its end.
     """
 
     edge: EdgePlan | None
     receiver: EdgeReceiver
     before: int = 0
+    given: int = 0
+    fed: int = 0
+    last_fed: int = -1
     finished: bool = False
+
+    def begin_worker(self, before: int) -> None:
+        """Another worker begins."""
+        self.before, self.given, self.fed, self.last_fed = before, 0, 0, -1
+        self.finished = False
+
+    def note_given(self, *, fed: bool) -> None:
+        """The present worker was given a packet by it; one that was published, or not."""
+        if fed:
+            self.fed += 1
+            self.last_fed = self.given
+        self.given += 1
+
+    def ordinal(self, seq: int) -> int:
+        """The ordinal on it of what has this one on the present worker's own edge."""
+        # One packet at a time is given: at most the last one has not been taken.
+        return self.before + seq - (self.fed - (self.last_fed >= seq))
 
 
 @dataclass(slots=True, eq=False)

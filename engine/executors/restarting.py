@@ -192,9 +192,17 @@ class RestartingStage:
                 span = span_of(order)
                 dropped = Counter() if span is None else self._discard(span)
                 self._steering.dropped[number] = dropped
+        if self._ended:
+            ended = UsageError(f"node {self._node_id!r} has ended", node_id=self._node_id)
+            self._owner.stage_steered(self, number, ended)
+            return
         self._steering.open[number] = order
-        if self._replacing is None:  # else the next one is told
-            self._worker.stage.steer(number, order)
+        if self._worker.error is None:  # else the next one is told
+            try:
+                self._worker.stage.steer(number, order)
+            except UsageError as error:  # it cannot cross
+                del self._steering.open[number]
+                self._owner.stage_steered(self, number, error)
 
     def _attach_or_detach(self, order: Attach | Detach, ends: HandEnds) -> None:
         if self._ended:
@@ -295,8 +303,8 @@ class RestartingStage:
     ) -> None:
         """See `engine.executors.contract.StageOwner`; what a dead one says, the next one will."""
         if stage is self._worker.stage and self._worker.error is None:
-            before = {each.edge.id: each.before for each in self._inputs if each.edge is not None}
-            told = self._steering.answered(number, outcome, before)
+            inputs = {each.edge.id: each for each in self._inputs if each.edge is not None}
+            told = self._steering.answered(number, outcome, inputs)
             if told is not None:
                 self._owner.stage_steered(self, number, told)
 
@@ -364,8 +372,7 @@ class RestartingStage:
             self._worker.stage.steer(number, order)
         for each in self._inputs:
             again = self._turn is not None and self._turn.input is each
-            each.before = each.receiver.next_seq - again
-            each.finished = False
+            each.begin_worker(each.receiver.next_seq - again)
         for output in self._outputs:
             output.skipped = output.emitted_in_turn
         self._lineage.begin_worker()
@@ -576,7 +583,13 @@ class RestartingStage:
             raise NodeError.of(
                 self._node_id, error, during="taking a packet", sequence=sequence
             ) from error
-        if turn.sent and not sender.ready:  # being asked, it says when the credit is back
+        if not turn.sent:
+            return
+        given_by = next(
+            each for each in self._inputs if each.edge is not None and each.edge.id == turn.edge_id
+        )
+        given_by.note_given(fed=turn.input.edge is None)
+        if not sender.ready:  # being asked, it says when the credit is back
             self._lineage.given(turn)
 
     def _end_turn(self, turn: RelayTurn) -> None:

@@ -59,7 +59,8 @@ class _BlockingHand(Generic[HandT]):
         async def do() -> None:
             act()
 
-        self._thread.call(do)
+        if self._thread.is_running:  # else there is nothing left to decide about
+            self._thread.call(do)
 
     def _call(self, function: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         return self._thread.call(function) if self._thread.is_running else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.interruption import SPANS_MAX, is_stale, older_than
+from engine.interruption import SPAN_REMEMBERED_NS, SPANS_MAX, is_stale, older_than
 from engine.packet import Packet
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class Exits:
         """From now on nothing of a span leaves by these exits; returns what `interrupt` does."""
         dropped = {}
         for position in positions:
-            self._spans[position] = [*self._spans[position][1 - SPANS_MAX :], span]
+            since_ns = span.before_ns - SPAN_REMEMBERED_NS
+            lately = [each for each in self._spans[position] if each.before_ns > since_ns]
+            self._spans[position] = [*lately[1 - SPANS_MAX :], span]
             receiver = self._receivers[position]
             dropped[receiver.edge_id] = receiver.discard(span)
         self.dropped += sum(dropped.values())

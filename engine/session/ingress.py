@@ -46,6 +46,7 @@ class Ingress:
         self.sender = sender
         self.ports = tuple(ports)
         self.opened_ns = now_ns()
+        self._clock = now_ns
         self._now_ns = now_ns
         self._session_id = session_id
         self._sequence = 0
@@ -126,6 +127,15 @@ class Ingress:
         if timestamp_ns is None:
             self.lay(group)
         return group
+
+    def stamp_from(self, floor_ns: int) -> None:
+        """Stamp whatever comes from now on with no earlier time than this.
+
+        So that what is sent at one instant, before and after something is taken back, can be told
+        apart: on virtual time all of it may be.
+        """
+        clock = self._clock
+        self._now_ns = lambda: max(clock(), floor_ns)
 
     def lay(self, item: Item) -> None:
         """Let the audio of an item that was stamped without a time begin where its ports' ends."""

@@ -60,9 +60,7 @@ class Orders:
             stage.steer(number, order, hand)
             return await answer
         finally:
-            if answer.cancelled():
-                self._open[number] = (stage_id, _unheard())
-            elif not answer.done():
+            if not answer.done():  # it was not told; a cancelled call's answer is still to come
                 del self._open[number]
 
     def answered(self, number: int, outcome: Mapping[str, Any] | RemoteMediaError) -> None:
@@ -82,10 +80,3 @@ class Orders:
                 f"stage {stage_id!r} has ended before it carried out what it was told", edge=""
             )
             self.answered(number, error)
-
-
-def _unheard() -> asyncio.Future[Mapping[str, Any]]:
-    """Stands for an answer that nobody waits for any more."""
-    future: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-    future.cancel()
-    return future

@@ -6,6 +6,7 @@ The asyncio shell around `engine.session.state`. Source: FR-004, FR-008, FR-009,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import (
@@ -35,6 +36,7 @@ from engine.packet import NO_METADATA, Item, Packet
 from engine.payloads import PAYLOAD_TYPES
 from engine.session.inputs import Input, checked_inputs, is_group, own_metadata, split_input
 from engine.session.interruptions import Interruption, Interruptions
+from engine.session.orders import UNANSWERED_MAX
 from engine.session.places import Places
 from engine.session.progress import ProgressReports
 from engine.session.state import Phase, SessionState
@@ -69,17 +71,24 @@ class Session:
         plan: what it runs.
     """
 
-    def __init__(self, plan: Plan, on_progress: Callable[[Progress], object] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        on_progress: Callable[[Progress], object] | None = None,
+        *,
+        session_id: str | None = None,
+    ) -> None:
         """Prepare; nothing is started yet.
 
         Args:
             plan: a valid plan.
             on_progress: the first subscriber; see the method of this name.
+            session_id: what it is called, a name nobody else has; None: a new one.
 
         Raises:
             UsageError: `on_progress` is no plain function.
         """
-        self.id = uuid.uuid4().hex
+        self.id = uuid.uuid4().hex if session_id is None else session_id
         self.plan = plan
         self._interruptions = Interruptions()
         self._steering = Steering(plan, self.id, self._interruptions, self._notify)
@@ -101,7 +110,9 @@ class Session:
         self._unread = UnreadWatch(self._outputs_taken)
         self._cause_timer: asyncio.TimerHandle | None = None
         #: Control messages of nodes on their way to those behind them.
-        self._telling: set[asyncio.Task[Settlement]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
+        #: So many of them at once: a stage is given no more orders than it may have unanswered.
+        self._tells = asyncio.Semaphore(UNANSWERED_MAX // 2)
         self._starting: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
 
@@ -442,7 +453,7 @@ class Session:
             EdgeClosedError: the node, or the session, has ended.
         """
         self._raise_failure()
-        publisher = await self._steering.publisher(node)
+        publisher = await self._steering.publisher(node, port)
         metadata = own_metadata(metadata)
         item = publisher.stamp(payload, port, timestamp_ns, self.generation, metadata)
         while not self._publish_nowait(publisher, item):
@@ -619,11 +630,17 @@ class Session:
 
     def stage_controls(self, node_id: str, control: Control) -> None:
         """See `engine.executors.contract.StageOwner`."""
-        telling = asyncio.get_running_loop().create_task(
-            self._steering.control(control, node_id, itself=False, deadline_s=CONTROL_DEADLINE_S)
-        )
+        telling = asyncio.get_running_loop().create_task(self._tell(node_id, control))
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
+
+    async def _tell(self, node_id: str, control: Control) -> None:
+        """Tell all behind a node what it says; nobody waits for an answer."""
+        with contextlib.suppress(RemoteMediaError):  # the session has not begun, or has ended
+            async with self._tells:
+                await self._steering.control(
+                    control, node_id, itself=False, deadline_s=CONTROL_DEADLINE_S
+                )
 
     def stage_finished(self, stage: RunningStage) -> None:
         """See `engine.executors.contract.StageOwner`."""
@@ -802,6 +819,7 @@ class Session:
             task.cancel()
         for stage in self._stages:
             stage.stop()
+        self._steering.end()
         self._notify()
 
     def _outputs_taken(self) -> int:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.edges.overflow import discard_waiting
-from engine.errors import RemoteMediaError, UsageError
+from engine.errors import EdgeClosedError, RemoteMediaError, ResourceLimitError, UsageError
 from engine.interruption import (
     CancelledSpan,
     Interrupt,
@@ -83,7 +84,10 @@ class Steering:
         self._publishers: dict[str, Ingress] = {}
         self._publisher_edges: list[HandEdges] = []
         self._publishing: dict[str, asyncio.Lock] = {}
+        #: Hands that nobody waited for until they were attached, being taken away again.
+        self._detaching: set[asyncio.Task[None]] = set()
         self._places: Places | None = None
+        self._closed = False
         #: Stage → its place in the plan's order.
         self._ranks = {stage.id: rank for rank, stage in enumerate(plan.stages)}
 
@@ -115,7 +119,7 @@ class Steering:
             reason: why.
             runs: says of a stage's id whether it runs.
         """
-        places = self._opened()
+        places = self._started()
         nodes = self._scope(scope)
         running = [stage for stage in places.stages if runs(stage.plan.id)]
         ack = self._interruptions.begin(nodes, reason, [stage.plan.id for stage in running])
@@ -166,11 +170,17 @@ class Steering:
         self._listeners.append(interception)
         return interception
 
-    async def publisher(self, node_id: str) -> Ingress:
-        """Where packets enter that are published to a node; made when it is first asked for."""
+    async def publisher(self, node_id: str, port: str | None) -> Ingress:
+        """Where packets enter that are published to a node; made when it is first asked for.
+
+        Args:
+            node_id: the node.
+            port: the input port that is to be fed; None: its first one.
+        """
         node = self.node(node_id)
         if not node.inputs:
             raise UsageError(f"node {node_id!r} has no input to publish to", node_id=node_id)
+        self._check_reachable(node, port or node.inputs[0])
         async with self._publishing.setdefault(node_id, asyncio.Lock()):
             if node_id not in self._publishers:
                 edges, _ = await self._attach("publish", node_id)
@@ -201,10 +211,13 @@ class Steering:
         places = self._opened()
         if not isinstance(control, Control):
             raise UsageError(f"a Control is needed, not {type(control).__name__}")
+        message = _as_json(control)
         nodes = self._scope(scope)
         if scope is not None and not itself:
             nodes -= {scope}
-        before_ns = places.now_ns()
+        before_ns = places.now_ns() + 1
+        for ingress in (*places.ingress.values(), *self._publishers.values()):
+            ingress.stamp_from(before_ns)
         settlement = Settlement(generation=0)
         if isinstance(control.message, CancelSpeculation):
             span = CancelledSpan(control.message.from_ns, control.message.to_ns, before_ns)
@@ -213,16 +226,22 @@ class Steering:
         for stage in self._from_the_sinks(places.stages):
             told = tuple(node for node in stage.node_ids if node in nodes)
             if told:
-                order = Tell(told, control.to_dict(), before_ns)
+                order = Tell(told, message, before_ns)
                 telling[asyncio.ensure_future(self._orders.give(stage, order))] = stage.plan.id
-        if telling:
-            done, late = await asyncio.wait(telling, timeout=deadline_s)
-            for task in late:
+        try:
+            if telling:
+                await asyncio.wait(telling, timeout=deadline_s)
+        finally:
+            for task in telling:
                 task.cancel()
-            for task in done:
-                if task.exception() is None:  # a stage that has ended has nothing of it
-                    settlement.add_dropped(task.result().get("dropped", {}))
-            settlement.late = tuple(telling[task] for task in late)
+        late: list[str] = []
+        for task, stage_id in telling.items():
+            error = task.exception() if task.done() else None
+            if not task.done() or isinstance(error, ResourceLimitError):
+                late.append(stage_id)
+            elif error is None:  # else it has ended: there is nothing of it
+                settlement.add_dropped(task.result().get("dropped", {}))
+        settlement.late = tuple(late)
         return settlement
 
     # --- what the stages say ----------------------------------------------------------------------
@@ -235,8 +254,15 @@ class Steering:
         """A stage has ended."""
         self._orders.stage_gone(stage_id)
 
+    def end(self) -> None:
+        """The stages are being ended: they are given no orders, and answer none, any more."""
+        self._closed = True
+        for stage in () if self._places is None else self._places.stages:
+            self._orders.stage_gone(stage.plan.id)
+
     def close(self) -> None:
         """End all hands; the stages are gone. A second call does nothing."""
+        self._closed = True
         for listener in self._listeners:
             listener.close()
         for edges in self._publisher_edges:
@@ -249,10 +275,15 @@ class Steering:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _opened(self) -> Places:
+    def _started(self) -> Places:
         if self._places is None:
             raise UsageError("start the session first: async with pipeline.session() as s")
         return self._places
+
+    def _opened(self) -> Places:
+        if self._closed:
+            raise EdgeClosedError("the session is closed: nothing of it can be steered", edge="")
+        return self._started()
 
     def _stage_of(self, node_id: str) -> RunningStage:
         return next(each for each in self._opened().stages if node_id in each.node_ids)
@@ -268,6 +299,19 @@ class Steering:
         assert port is not None
         return port
 
+    def _check_reachable(self, node: NodePlan, port: str) -> None:
+        """Refuse what could not be given to a node that may be started again."""
+        if node.restart is None or port not in node.inputs:
+            return
+        entering = (edge for edge in self._plan.edges if edge.target_stage is not None)
+        feeding = (edge for edge in entering if edge.target_node == node.id)
+        if not any(edge.target_port in {"", port} for edge in feeding):
+            raise UsageError(
+                f"nothing can be published to input {port!r} of node {node.id!r}: nothing is"
+                " connected to it, and the node may be started again (restart); connect something",
+                node_id=node.id,
+            )
+
     async def _attach(
         self, kind: HandKind, node_id: str, port: str = "", deadline_ms: float = 0.0
     ) -> tuple[HandEdges, Callable[[], Any]]:
@@ -277,6 +321,16 @@ class Steering:
         edges = HandEdges(stage, self._session_id, places.now_ns, segment_bytes)
         hand_id = f"{kind}-{next(self._hand_ids)}"
         where = f"{node_id}.{port}" if port else node_id
+
+        async def detach() -> None:
+            self._listeners = [each for each in self._listeners if not each.ended]
+            if self._closed:  # so is its stage, or soon
+                return
+            # Its stage may have ended, or be frozen: this side is closed in any case.
+            with contextlib.suppress(RemoteMediaError, TimeoutError):
+                async with asyncio.timeout(DETACH_S):
+                    await self._orders.give(stage, Detach(hand_id, node_id))
+
         try:
             if kind != "publish":
                 edges.show(f"{hand_id}:{where}→", node_id, port)
@@ -284,17 +338,14 @@ class Steering:
                 ports = self.node(node_id).inputs if kind == "publish" else ("",)
                 edges.give(f"{hand_id}:→{where}", node_id, ports)
             await self._orders.give(stage, Attach(hand_id, kind, node_id, port, deadline_ms), edges)
-        except BaseException:
+            self._opened()  # what is attached as the session ends would never be closed
+        except BaseException as error:
             edges.close()
+            if isinstance(error, asyncio.CancelledError):  # its stage attaches it all the same
+                detaching = asyncio.ensure_future(detach())
+                self._detaching.add(detaching)
+                detaching.add_done_callback(self._detaching.discard)
             raise
-
-        async def detach() -> None:
-            self._listeners = [each for each in self._listeners if not each.ended]
-            # Its stage may have ended, or be frozen: this side is closed in any case.
-            with contextlib.suppress(RemoteMediaError, TimeoutError):
-                async with asyncio.timeout(DETACH_S):
-                    await self._orders.give(stage, Detach(hand_id, node_id))
-
         return edges, detach
 
     def _scope(self, scope: str | None) -> frozenset[str]:
@@ -311,6 +362,16 @@ class Steering:
         """Drop a span before the first stages and behind the last ones."""
         exits = [at for at, node in enumerate(places.exit_nodes) if node in nodes]
         return Counter(places.exits.take_back(span, exits)) + _discard_entering(places, span, nodes)
+
+
+def _as_json(control: Control) -> dict[str, Any]:
+    """A message as it travels; to whichever place, so that none takes what another cannot."""
+    data = control.to_dict()
+    try:
+        json.dumps(data)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the metadata of a Control must be JSON: {error}") from error
+    return data
 
 
 def _discard_entering(places: Places, unwanted: Unwanted, nodes: frozenset[str]) -> Counter[str]:

@@ -62,19 +62,22 @@ def open_hand(edges: Mapping[str, Any], fds: Sequence[int], session_id: str) -> 
     shows, gives = specs.get("shows"), specs.get("gives")
     sender: SharedMemorySender | None = None
     receiver: SharedMemoryReceiver | None = None
+    segments: list[Segment] = []
     if shows is not None:
-        writer = ArenaWriter(Segment(fds[shows.arena], writable=True), checksums=False)
-        sender = _sender(shows, fds, writer)
+        segments.append(Segment(fds[shows.arena], writable=True))
+        sender = _sender(shows, fds, ArenaWriter(segments[-1], checksums=False))
     if gives is not None:
-        receiver = _receiver(gives, fds, Segment(fds[gives.arena], writable=False), session_id)
+        segments.append(Segment(fds[gives.arena], writable=False))
+        receiver = _receiver(gives, fds, segments[-1], session_id)
     for edge in specs.values():
         os.close(fds[edge.arena])
 
     def dispose() -> None:
-        if sender is not None:
-            sender.dispose()
-        if receiver is not None:
-            receiver.dispose()
+        for end in (sender, receiver):
+            if end is not None:
+                end.dispose()
+        for segment in segments:
+            segment.close()
 
     return HandEnds(sender, receiver, dispose)
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.workers.messages import (
@@ -130,8 +131,21 @@ class Lane:
         self._send(ReadyEvent())
 
     def settled(self, settlement: Settlement) -> None:
-        """Say that an interrupt has been applied, and what became of it."""
-        self._send(SettledEvent.of(settlement))
+        """Say that an interrupt has been applied, and what became of it.
+
+        Of more that was played than a message holds the newest is told.
+        """
+        while True:
+            try:
+                self._send(SettledEvent.of(settlement))
+            except ValueError:
+                if not any(settlement.played.values()):
+                    raise
+                played = settlement.played.items()
+                newest = {node_id: heard[(len(heard) + 1) // 2 :] for node_id, heard in played}
+                settlement = replace(settlement, played=newest)
+            else:
+                return
 
     def steered(self, number: int, answer: dict[str, Any]) -> None:
         """Say that an order has been applied."""
@@ -193,11 +207,11 @@ class Lane:
     def _receive(self) -> None:
         fds: list[int] = []
         try:
-            data, fds, _, _ = socket.recv_fds(
-                self._control, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
-            )
+            data, fds, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX)
         except OSError:
             data = b""
+        for fd in fds:
+            os.set_inheritable(fd, False)  # recv_fds takes no notice of its flags
         if not data:
             # Nobody is left to work for, and no cleanup of ours may outlive the server.
             os._exit(EXIT_SERVER_GONE)

@@ -89,6 +89,8 @@ class _Stages:
         self._session_id = spec.session_id
         #: Generation → what its interrupt has dropped so far.
         self._unsettled: dict[int, Settlement] = {}
+        #: Orders that came before the operators were initialized; None: they are.
+        self._early: list[tuple[SteerCommand, Sequence[int]]] | None = []
         self._watch = TurnWatch(lane.page, spec.stages)
         self._hosted = [self._host(plan, spec, lane) for plan in spec.stages]
         self._unfinished = len(self._hosted)
@@ -125,6 +127,9 @@ class _Stages:
         lane.ready()
         for host, stage in self._hosted:
             host.start(stage)
+        early, self._early = self._early or [], None
+        for command, fds in early:
+            self.steer(command, fds)
         await self._finished.wait()
         if self.error is None:
             for _, sender in self._senders:
@@ -132,13 +137,20 @@ class _Stages:
                 sender.flush()  # its counts are published, as they are now
 
     def steer(self, command: SteerCommand, fds: Sequence[int]) -> None:
-        """Apply an order; the lane says what became of it."""
+        """Apply an order, once the operators are initialized; the lane says what became of it."""
+        if self._early is not None:
+            self._early.append((command, fds))
+            return
 
         def answered(outcome: Mapping[str, Any] | RemoteMediaError) -> None:
             if isinstance(outcome, RemoteMediaError):
                 self._lane.refused(command.number, outcome.to_dict())
-            else:
+                return
+            try:
                 self._lane.steered(command.number, dict(outcome))
+            except ValueError as error:
+                text = f"the order was carried out, but its answer is too large to be told: {error}"
+                self._lane.refused(command.number, RemoteMediaError(text).to_dict())
 
         try:
             ends = open_hand(command.edges, fds, self._session_id)

@@ -22,6 +22,8 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from engine.interruption import Lineage, Unwanted
+
 _BEGINNING = -(2**62)
 
 
@@ -39,14 +41,22 @@ class Span(NamedTuple):
     parts: list[npt.NDArray[Any] | None]
 
 
+class _Block(NamedTuple):
+    """Samples that wait: from this frame on, of the packet of this origin."""
+
+    begin: int
+    samples: npt.NDArray[Any]
+    origin: Lineage | None
+
+
 class _Lane:
     """One stream: what of it is held, and how far it has got."""
 
     __slots__ = ("blocks", "end", "ended", "held", "silent")
 
     def __init__(self) -> None:
-        #: (first frame, samples), in order, without overlaps.
-        self.blocks: deque[tuple[int, npt.NDArray[Any]]] = deque()
+        #: In order, without overlaps.
+        self.blocks: deque[_Block] = deque()
         self.held = 0
         #: The frame behind its last one by its own times; None: nothing has come.
         self.end: int | None = None
@@ -58,10 +68,10 @@ class _Lane:
         blocks = self.blocks
         if not blocks or blocks[0][0] >= stop:
             return None
-        begin, samples = blocks[0]
+        begin, samples, _ = blocks[0]
         if begin == start and len(samples) >= stop - start:
             return self._cut(stop - begin)
-        channels = max(block.shape[1] for at, block in blocks if at < stop)
+        channels = max(block.samples.shape[1] for block in blocks if block.begin < stop)
         laid = np.zeros((stop - start, channels), samples.dtype)
         while blocks and blocks[0][0] < stop:
             begin = blocks[0][0]
@@ -71,10 +81,10 @@ class _Lane:
 
     def _cut(self, frames_max: int) -> npt.NDArray[Any]:
         """Take the beginning of the first block, or all of it."""
-        begin, samples = self.blocks.popleft()
+        begin, samples, origin = self.blocks.popleft()
         part, rest = samples[:frames_max], samples[frames_max:]
         if len(rest):
-            self.blocks.appendleft((begin + len(part), rest))
+            self.blocks.appendleft(_Block(begin + len(part), rest, origin))
         self.held -= len(part)
         return part
 
@@ -96,13 +106,22 @@ class Aligner:
 
     def __init__(self, lanes: int, *, lead_max: int, tolerance: int, keep_late: bool) -> None:
         self._lanes = [_Lane() for _ in range(lanes)]
-        self._lead_max = max(lead_max, 1)
+        self.lead_max = lead_max
         self._tolerance = tolerance
         self._keep_late = keep_late
         #: The frame behind what was released last.
         self.released_to = _BEGINNING
         #: Up to here nobody is waited for: a lane got more than it may hold.
         self._forced_to = _BEGINNING
+
+    @property
+    def lead_max(self) -> int:
+        """Frames a lane may hold while it waits for others; may be changed."""
+        return self._lead_max
+
+    @lead_max.setter
+    def lead_max(self, frames: int) -> None:
+        self._lead_max = max(frames, 1)
 
     @property
     def holds(self) -> bool:
@@ -113,7 +132,13 @@ class Aligner:
         """Whether the lane may get on."""
         return self._lanes[lane].held < self._lead_max
 
-    def push(self, lane: int, position: int, samples: npt.NDArray[Any]) -> int:
+    def push(
+        self,
+        lane: int,
+        position: int,
+        samples: npt.NDArray[Any],
+        origin: Lineage | None = None,
+    ) -> int:
         """Take a lane's next block.
 
         Args:
@@ -121,6 +146,7 @@ class Aligner:
             position: the block's first frame, counted from media time 0.
             samples: shape (frames, channels), of the dtype of all the lane's blocks; held as it is.
                 One channel is laid on all where the lane's blocks differ.
+            origin: that of the packet they are of, by which they may be taken back.
 
         Returns:
             How many frames came too late, for a stretch that was released already.
@@ -136,13 +162,22 @@ class Aligner:
         if late and not self._keep_late:
             position, samples = position + late, samples[late:]
         if len(samples):
-            into.blocks.append((position, samples))
+            into.blocks.append(_Block(position, samples, origin))
             into.held += len(samples)
         if unwanted:
             self._forced_to = max(self._forced_to, into.end - self._lead_max)
         # Who lags behind for good must not hold the others up for good.
         into.silent = into.end < self.released_to
         return late
+
+    def take_back(self, unwanted: Unwanted) -> None:
+        """Drop what is held of packets that are not wanted any more: silence is in its place."""
+        for lane in self._lanes:
+            kept = (
+                block for block in lane.blocks if block.origin is None or not unwanted(block.origin)
+            )
+            lane.blocks = deque(kept)
+            lane.held = sum(len(block.samples) for block in lane.blocks)
 
     def end(self, lane: int) -> None:
         """Nothing more comes in this lane."""
@@ -183,7 +218,7 @@ class Aligner:
         while covered != before:
             before = covered
             for lane in self._lanes:
-                for begin, samples in lane.blocks:
+                for begin, samples, _ in lane.blocks:
                     if begin > covered:
                         break
                     covered = max(covered, begin + len(samples))

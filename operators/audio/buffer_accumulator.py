@@ -6,7 +6,7 @@ the one input, and emits one packet per utterance, or the parts of each while it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -15,15 +15,25 @@ from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Audio
 from operators.audio.utterance import Part, UtteranceCutter, as_part, detached, marker_of
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy.typing as npt
 
+    from engine.interruption import Lineage
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.payloads import Control
     from operators.audio.utterance import Piece
+
+
+class _Kept(NamedTuple):
+    """Samples of the utterance under way, and the origin of their packet."""
+
+    samples: npt.NDArray[Any]
+    origin: Lineage | None
 
 
 class AudioBufferAccumulator(Operator):
@@ -40,12 +50,17 @@ class AudioBufferAccumulator(Operator):
     consumed, payloads that are neither markers nor audio pass through.
 
     What it keeps is bounded by `max_utterance_duration_ms` and 3 s before an utterance.
+
+    Other params hold for the utterance under way, too. An utterance lacks the packets that a
+    CancelSpeculation takes back before it is emitted; one of which nothing is left is not. Markers
+    that wait for their audio are taken back as well.
     """
 
     node_type = "AudioBufferAccumulatorNode"
     accepts = frozenset({"audio", "json"})
     emits = frozenset({"audio"})
     stateful = True
+    hot = frozenset({"min_utterance_duration_ms", "max_utterance_duration_ms", "stream"})
 
     class Params(BaseParams):
         min_utterance_duration_ms: int = Field(
@@ -61,7 +76,7 @@ class AudioBufferAccumulator(Operator):
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
         self._cutter = UtteranceCutter(self.params.max_utterance_duration_ms)
-        self._parts: list[npt.NDArray[Any]] = []
+        self._parts: list[_Kept] = []
         #: Parts of the utterance under way have been emitted.
         self._begun = False
         #: The last packet, without its samples: what is emitted keeps its metadata.
@@ -71,15 +86,28 @@ class AudioBufferAccumulator(Operator):
         payload = packet.payload
         if isinstance(payload, Audio):
             self._last = packet.with_payload(_NO_AUDIO)
-            return self._collect(self._cutter.feed(payload), payload.samples.nbytes, ctx)
+            return self._collect(
+                self._cutter.feed(payload, packet.origin), payload.samples.nbytes, ctx
+            )
         marker = marker_of(payload)
         if marker is None:
             return [packet]
-        self._cutter.mark(marker)
+        self._cutter.mark(marker, packet.origin)
         return []
 
     def flush(self, ctx: Context) -> list[Output]:
         return self._collect(self._cutter.flush(), 0, ctx)
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._cutter.utterance_ms_max = self.params.max_utterance_duration_ms
+
+    def control(self, control: Control, ctx: Context) -> None:
+        span = taken_back(control)
+        if span is not None:
+            self._cutter.take_back(span)
+            self._parts = [
+                part for part in self._parts if part.origin is None or not span(part.origin)
+            ]
 
     def reset(self, ctx: Context) -> None:
         self._cutter.reset()
@@ -91,9 +119,10 @@ class AudioBufferAccumulator(Operator):
         for piece in pieces:
             if piece.begins:
                 self._parts, self._begun = [], False
-            self._parts.append(detached(piece.samples, 0 if piece.ends else packet_bytes))
+            samples = detached(piece.samples, 0 if piece.ends else packet_bytes)
+            self._parts.append(_Kept(samples, piece.origin))
             spoken_ms = piece.speech_frames * 1000 // piece.sample_rate
-            if spoken_ms >= self.params.min_utterance_duration_ms:
+            if self._begun or spoken_ms >= self.params.min_utterance_duration_ms:
                 outputs += self._emit(piece, ctx)
             if piece.ends:
                 self._parts, self._begun = [], False
@@ -104,6 +133,8 @@ class AudioBufferAccumulator(Operator):
         if not (piece.ends or self.params.stream):
             return []
         audio = self._joined(piece.sample_rate, ctx)
+        if not (audio.frames or self._begun):  # all of it was taken back
+            return []
         begun, self._begun = self._begun, True
         if self._last is None or (piece.ends and not begun):
             return [audio]
@@ -111,7 +142,7 @@ class AudioBufferAccumulator(Operator):
         return [as_part(self._last, audio, part)]
 
     def _joined(self, sample_rate: int, ctx: Context) -> Audio:
-        parts, self._parts = self._parts, []
+        parts, self._parts = [part.samples for part in self._parts], []
         frames = sum(len(part) for part in parts)
         samples = ctx.empty((frames, parts[0].shape[1]), parts[0].dtype)
         return Audio(np.concatenate(parts, out=samples), sample_rate)

@@ -43,6 +43,9 @@ class ChannelBalance(Operator):
     accepts = frozenset({"audio"})
     emits = frozenset({"audio", "json"})
     stateful = True
+    hot = frozenset(
+        {"window_ms", "pass_through", "imbalance_threshold_db", "dead_channel_threshold_db"}
+    )
 
     class Params(MeterParams):
         imbalance_threshold_db: float = Field(
@@ -71,6 +74,9 @@ class ChannelBalance(Operator):
 
     def flush(self, ctx: Context) -> list[Output]:
         return [self._report(window) for window in self._windows.flush()]
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._windows.window_ms = self.params.window_ms
 
     def reset(self, ctx: Context) -> None:
         self._windows.reset()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.payloads import Control
     from operators.audio.alignment import Span
 
 
@@ -32,6 +33,8 @@ class ChannelMerge(Operator):
     one that is ahead by `skew_max_ms` waits for them. What comes too late is dropped, so that the
     channels stay aligned. Where no input has sound nothing comes out, and media time goes on.
     Payloads that are not audio pass through at once.
+
+    What waits is dropped where a CancelSpeculation takes it back; silence is in its place.
     """
 
     node_type = "ChannelMergeNode"
@@ -40,6 +43,7 @@ class ChannelMerge(Operator):
     emits = frozenset({"audio"})
     stateful = True
     chooses = True
+    hot = frozenset({"skew_max_ms", "wait_max_ms"})
 
     class Params(FanInParams):
         channels: int = Field(2, ge=1, le=PORTS_MAX, description="channels of the output")
@@ -90,6 +94,12 @@ class ChannelMerge(Operator):
 
     def flush(self, ctx: Context) -> list[Output]:
         return self._fan_in.flush(ctx)
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._fan_in.change(self.params)
+
+    def control(self, control: Control, ctx: Context) -> None:
+        self._fan_in.control(control)
 
     def reset(self, ctx: Context) -> None:
         self._fan_in.reset()

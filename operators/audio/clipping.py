@@ -88,6 +88,15 @@ class ClippingDetector(Operator):
     accepts = frozenset({"audio"})
     emits = frozenset({"audio", "json"})
     stateful = True
+    hot = frozenset(
+        {
+            "window_ms",
+            "pass_through",
+            "saturation_threshold",
+            "saturation_ratio_threshold",
+            "consecutive_min",
+        }
+    )
 
     class Params(MeterParams):
         saturation_threshold: float = Field(
@@ -121,6 +130,11 @@ class ClippingDetector(Operator):
     def flush(self, ctx: Context) -> list[Output]:
         return [self._report(window) for window in self._windows.flush()]
 
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._windows.window_ms = self.params.window_ms
+        params = self.params
+        self._runs.change(params.saturation_threshold, params.consecutive_min)
+
     def reset(self, ctx: Context) -> None:
         self._windows.reset()
         self._runs.open = []
@@ -147,18 +161,22 @@ class _Runs:
     """Runs of loud samples; `open`: of each channel the length of the one that may go on."""
 
     def __init__(self, threshold: float, run_min: int) -> None:
-        self._threshold = threshold
-        self._run_min = run_min
+        self._limits = (threshold, run_min)
         self.open: list[int] = []
+
+    def change(self, threshold: float, run_min: int) -> None:
+        """Count by other limits; where they differ, runs begin anew."""
+        if (threshold, run_min) != self._limits:
+            self._limits = (threshold, run_min)
+            self.open = []
 
     def count(self, samples: npt.NDArray[np.float64]) -> list[Clipped]:
         """What is found in the next samples of each channel."""
-        loud = np.abs(samples) >= self._threshold
+        threshold, run_min = self._limits
+        loud = np.abs(samples) >= threshold
         channels = loud.shape[1]
         before = self.open if len(self.open) == channels else [0] * channels
-        found = [
-            count_clipped(loud[:, index], before[index], self._run_min) for index in range(channels)
-        ]
+        found = [count_clipped(loud[:, index], before[index], run_min) for index in range(channels)]
         self.open = [channel.open for channel in found]
         return found
 

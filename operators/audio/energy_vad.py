@@ -48,6 +48,7 @@ class EnergyVAD(Operator):
     accepts = frozenset({"audio"})
     emits = frozenset({"audio", "json"})
     stateful = True
+    hot = frozenset({"frame_duration_ms", "energy_threshold"})
 
     class Params(BaseParams):
         sample_rate: int | None = Field(
@@ -88,6 +89,9 @@ class EnergyVAD(Operator):
             marker = self._marker(offset, self._windows.end_ns, ends=True)
         self.reset(ctx)
         return marker
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._windows.window_ms = self.params.frame_duration_ms
 
     def reset(self, ctx: Context) -> None:
         self._windows.reset()

@@ -20,13 +20,14 @@ from engine.operator import Params
 from engine.packet import DEFAULT_OUTPUT
 from operators.audio.alignment import Aligner
 from operators.audio.timeline import NS_PER_S, TOLERANCE_NS
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.operator import Context, Emission, Output
     from engine.packet import Packet
-    from engine.payloads import Audio
+    from engine.payloads import Audio, Control
     from operators.audio.alignment import Span
 
     #: Makes one block of a span; told the sample rate and the context.
@@ -71,6 +72,18 @@ class FanIn:
         self._aligner: Aligner | None = None
         self._watching = False
 
+    def change(self, params: FanInParams) -> None:
+        """Go by other params from now on; who is waited for already is so as long as before."""
+        self._params = params
+        if self._aligner is not None:
+            self._aligner.lead_max = self._lead_max
+
+    def control(self, control: Control) -> None:
+        """Drop what a CancelSpeculation takes back of what waits."""
+        span = taken_back(control)
+        if span is not None and self._aligner is not None:
+            self._aligner.take_back(span)
+
     def wants(self, port: str) -> bool:
         """Whether the input may get on."""
         return self._aligner is None or self._aligner.wants(self._lanes[port])
@@ -90,7 +103,8 @@ class FanIn:
             )
         samples = packet.keep().payload.samples  # type: ignore[union-attr]  # audio stays audio
         position = _rounded(packet.timestamp_ns * self.sample_rate, NS_PER_S)
-        late = self._aligner.push(self._lanes[packet.port], position, samples)
+        lane = self._lanes[packet.port]
+        late = self._aligner.push(lane, position, samples, packet.origin)
         if late:
             self._warn_late(packet.port, late, ctx)
         return [*self._released(ctx)]
@@ -111,13 +125,17 @@ class FanIn:
         self.sample_rate = sample_rate
         aligner = Aligner(
             len(self._lanes),
-            lead_max=sample_rate * self._params.skew_max_ms // 1000,
+            lead_max=self._lead_max,
             tolerance=sample_rate * TOLERANCE_NS // NS_PER_S,
             keep_late=self._keep_late,
         )
         for port in self._ended:
             aligner.end(self._lanes[port])
         return aligner
+
+    @property
+    def _lead_max(self) -> int:
+        return self.sample_rate * self._params.skew_max_ms // 1000
 
     def _released(self, ctx: Context, *, everything: bool = False) -> list[Emission]:
         if self._aligner is None:

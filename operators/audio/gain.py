@@ -14,10 +14,9 @@ from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Audio, Json
 from operators.audio.levels import amplitude_of, quantized
+from operators.audio.ramp import Ramp
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from engine.operator import Context, Outputs
     from engine.packet import Packet
     from engine.payloads import Payload
@@ -34,13 +33,15 @@ class Gain(Operator):
     out does not depend on how the audio was packed.
 
     Floats keep their headroom and are not clipped; integers are rounded half to even and clipped.
-    Other payloads pass through. An interrupt ends a ramp; the gain stays as it was set.
+    Other payloads pass through. An interrupt ends a ramp; the gain stays as it was set. A changed
+    param acts as such a Json does.
     """
 
     node_type = "GainNode"
     accepts = frozenset({"audio", "json"})
     emits = frozenset({"audio"})
     stateful = True
+    hot = frozenset({"gain_db", "ramp_ms"})
 
     class Params(BaseParams):
         gain_db: float = Field(
@@ -54,12 +55,7 @@ class Gain(Operator):
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self._target = amplitude_of(self.params.gain_db)
-        #: The ramp under way: from this factor, in so many frames, of which so many are done.
-        self._from = self._target
-        self._length = 0
-        self._done = 0
-        self._changes = False
+        self._ramp = Ramp(amplitude_of(self.params.gain_db))
 
     def process(self, packet: Packet, ctx: Context) -> Outputs:
         """Multiply one packet, or take another gain.
@@ -73,31 +69,19 @@ class Gain(Operator):
         gain_db = _asked_of(audio)
         if gain_db is None:
             return packet
-        self._from = self._current
-        self._target = amplitude_of(gain_db)
-        self._length = self._done = 0
-        self._changes = True  # its length in frames is known with the next packet's rate
+        self._ramp.go_to(amplitude_of(gain_db))
         return None
 
-    def reset(self, ctx: Context) -> None:
-        self._from = self._target
-        self._length = self._done = 0
-        self._changes = False
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        # Where nothing differs the gain was asked for that a Json has changed meanwhile.
+        if self.params.gain_db != before.gain_db or self.params.ramp_ms == before.ramp_ms:
+            self._ramp.go_to(amplitude_of(self.params.gain_db))
 
-    @property
-    def _current(self) -> float:
-        """The factor reached by now."""
-        if self._changes:
-            return self._from
-        if self._done >= self._length:
-            return self._target
-        return self._from + (self._target - self._from) * self._done / self._length
+    def reset(self, ctx: Context) -> None:
+        self._ramp.settle()
 
     def _multiplied(self, packet: Packet, audio: Audio, ctx: Context) -> Packet | Audio:
-        if self._changes:
-            self._changes = False
-            self._length = round(audio.sample_rate * self.params.ramp_ms / 1000)
-        factors = self._factors(audio.frames)
+        factors = self._ramp.factors(audio.frames, audio.sample_rate, self.params.ramp_ms)
         samples = audio.samples
         if isinstance(factors, float) and factors == 1.0:
             return packet
@@ -106,18 +90,6 @@ class Gain(Operator):
         louder = ctx.empty(samples.shape, np.float32)
         np.multiply(samples, np.asarray(factors, np.float32), out=louder)
         return Audio(louder, audio.sample_rate)
-
-    def _factors(self, frames: int) -> float | npt.NDArray[np.float64]:
-        """The factor of the next frames: one number, or along a ramp of shape (frames, 1)."""
-        left = self._length - self._done
-        if left <= 0:
-            return self._target
-        ramp = min(left, frames)
-        factors = np.full((frames, 1), self._target)
-        steps = np.arange(self._done + 1, self._done + ramp + 1)
-        factors[:ramp, 0] = self._from + (self._target - self._from) * steps / self._length
-        self._done += ramp
-        return factors
 
 
 def _asked_of(payload: Payload) -> float | None:

@@ -42,6 +42,7 @@ class AudioLevel(Operator):
     accepts = frozenset({"audio"})
     emits = frozenset({"audio", "json"})
     stateful = True
+    hot = frozenset({"window_ms", "pass_through", "true_peak"})
 
     class Params(MeterParams):
         true_peak: bool = Field(False, description="measure between the samples, too")
@@ -66,6 +67,11 @@ class AudioLevel(Operator):
 
     def flush(self, ctx: Context) -> list[Output]:
         return [window.report() for window in self._windows.flush()]
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._windows.window_ms = self.params.window_ms
+        if self.params.true_peak != before.true_peak:
+            self._true_peak.reset()  # what it has in its filter is from before
 
     def reset(self, ctx: Context) -> None:
         self._windows.reset()

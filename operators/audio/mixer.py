@@ -15,16 +15,20 @@ from engine.payloads import Audio
 from operators.audio.fan_in import FanIn, FanInParams
 from operators.audio.levels import amplitude_of, as_float32
 from operators.audio.port_names import PORTS_MAX, PortName, check_names, port_names
+from operators.audio.ramp import Ramp
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.payloads import Control
     from operators.audio.alignment import Span
 
 #: Up to here soft clipping changes nothing; −2.5 dBFS.
 SOFT_KNEE: Final = 0.75
+#: How long a change of a gain takes.
+RAMP_MS: Final = 10
 
 
 class Mixer(Operator):
@@ -37,6 +41,9 @@ class Mixer(Operator):
     Inputs have one sample rate. They have `channels` channels (by default as many as the widest
     so far), or one, which is laid on all of them. Where no input has sound nothing comes out, and
     media time goes on. Payloads that are not audio pass through at once.
+
+    A gain that is changed while it runs is reached in a straight line within 10 ms.
+    What waits is dropped where a CancelSpeculation takes it back; silence is in its place.
     """
 
     node_type = "MixerNode"
@@ -45,6 +52,7 @@ class Mixer(Operator):
     emits = frozenset({"audio"})
     stateful = True
     chooses = True
+    hot = frozenset({"gain_db", "clip", "skew_max_ms", "wait_max_ms"})
 
     class Params(FanInParams):
         inputs: int = Field(2, ge=1, le=PORTS_MAX, description="number of input ports")
@@ -84,9 +92,7 @@ class Mixer(Operator):
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
         self._fan_in = FanIn(self.inputs, self.params, self._mixed, keep_late=True)
-        self._factors = [
-            np.float32(amplitude_of(self.params.gain_db.get(port, 0.0))) for port in self.inputs
-        ]
+        self._gains = [Ramp(factor) for factor in self._factors]
         self._channels = self.params.channels or 1
 
     @classmethod
@@ -116,9 +122,24 @@ class Mixer(Operator):
     def flush(self, ctx: Context) -> list[Output]:
         return self._fan_in.flush(ctx)
 
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._fan_in.change(self.params)
+        if self.params.gain_db != before.gain_db:
+            for gain, factor in zip(self._gains, self._factors, strict=True):
+                gain.go_to(factor)
+
+    def control(self, control: Control, ctx: Context) -> None:
+        self._fan_in.control(control)
+
     def reset(self, ctx: Context) -> None:
         self._fan_in.reset()
+        for gain in self._gains:
+            gain.settle()
         self._channels = self.params.channels or 1
+
+    @property
+    def _factors(self) -> list[float]:
+        return [amplitude_of(self.params.gain_db.get(port, 0.0)) for port in self.inputs]
 
     def _check_channels(self, port: str, channels: int) -> None:
         if channels in (1, self._channels):
@@ -134,9 +155,10 @@ class Mixer(Operator):
     def _mixed(self, span: Span, sample_rate: int, ctx: Context) -> Audio:
         mix = ctx.empty((span.frames, self._channels), np.float32)
         mix[:] = 0
-        for part, factor in zip(span.parts, self._factors, strict=True):
+        for part, gain in zip(span.parts, self._gains, strict=True):
+            factors = gain.factors(span.frames, sample_rate, RAMP_MS)
             if part is not None:
-                np.add(mix, part * factor, out=mix)
+                np.add(mix, part * np.asarray(factors, np.float32), out=mix)
         _clip(mix, self.params.clip)
         return Audio(mix, sample_rate)
 

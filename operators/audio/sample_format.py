@@ -52,6 +52,7 @@ class AudioFormat(Operator):
     accepts = frozenset({"audio"})
     emits = frozenset({"audio"})
     rate = "one_to_one"
+    hot = frozenset({"dither"})
 
     class Params(BaseParams):
         target_format: Literal["f32", "i16", "i32"] = Field(

@@ -42,6 +42,7 @@ class SilenceDetector(Operator):
     accepts = frozenset({"audio"})
     emits = frozenset({"audio", "json"})
     stateful = True
+    hot = frozenset({"threshold_dbfs", "min_silence_ms", "pass_through"})
 
     class Params(BaseParams):
         threshold_dbfs: float = Field(
@@ -56,12 +57,12 @@ class SilenceDetector(Operator):
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self._threshold = amplitude_of(self.params.threshold_dbfs)
         self._timeline = Timeline()
         self._rate = 0
-        #: Length of the silence under way in frames, and when it started.
+        #: Length of the silence under way in frames, when it started, and whether it was told.
         self._frames = 0
         self._since_ns = 0
+        self._told = False
 
     def process(self, packet: Packet, ctx: Context) -> list[Output]:
         audio = packet.payload
@@ -83,6 +84,7 @@ class SilenceDetector(Operator):
     def reset(self, ctx: Context) -> None:
         self._timeline.reset()
         self._rate = self._frames = 0
+        self._told = False
 
     @property
     def _frames_min(self) -> int:
@@ -91,7 +93,8 @@ class SilenceDetector(Operator):
     def _listen(self, samples: npt.NDArray[Any]) -> list[Json]:
         """The events of a packet. Between two loud samples lies a gap, which may be silence."""
         frames = len(samples)
-        loud = np.flatnonzero((np.abs(as_float(samples)) > self._threshold).any(axis=1))
+        threshold = amplitude_of(self.params.threshold_dbfs)
+        loud = np.flatnonzero((np.abs(as_float(samples)) > threshold).any(axis=1))
         gaps = np.diff(loud, prepend=-1, append=frames) - 1
         # The first gap continues what was before it, and the last one goes on: both are looked at.
         telling = {0, len(loud), *np.flatnonzero(gaps >= self._frames_min).tolist()}
@@ -109,15 +112,16 @@ class SilenceDetector(Operator):
             return []
         if not self._frames:
             self._since_ns = self._timeline.time_ns(begin)
-        known = self._frames >= self._frames_min
         self._frames += frames
-        if known or self._frames < self._frames_min:
+        if self._told or self._frames < self._frames_min:
             return []
+        self._told = True
         return [self._event("start", self._since_ns, self._frames_min)]
 
     def _end(self, at_ns: int) -> list[Json]:
         frames, self._frames = self._frames, 0
-        if not frames or frames < self._frames_min:
+        told, self._told = self._told, False
+        if not told:
             return []
         return [self._event("end", at_ns, frames)]
 

@@ -18,6 +18,7 @@ then begins with the last `PRE_ROLL_PACKETS` packets.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from engine.interruption import Lineage, Unwanted
     from engine.packet import Packet
     from engine.payloads import Audio, Payload
 
@@ -68,6 +70,7 @@ class Piece(NamedTuple):
         begins: it is the utterance's first piece.
         ends: it is the utterance's last piece.
         speech_frames: frames of the utterance up to here, without its lead.
+        origin: that of the packet it was cut from, where the cutter was told.
     """
 
     samples: npt.NDArray[Any]
@@ -75,6 +78,7 @@ class Piece(NamedTuple):
     begins: bool
     ends: bool
     speech_frames: int
+    origin: Lineage | None = None
 
 
 class _Cut(NamedTuple):
@@ -83,6 +87,19 @@ class _Cut(NamedTuple):
     begins: bool
     position: int
     located: bool
+    origin: Lineage | None
+
+
+@dataclass(slots=True)
+class _Recent:
+    """Frames that can still become a lead; what is taken back keeps its place, and is not heard."""
+
+    samples: npt.NDArray[Any]
+    origin: Lineage | None
+    wanted: bool = True
+
+    def __len__(self) -> int:
+        return len(self.samples)
 
 
 def marker_of(payload: Payload) -> dict[str, Any] | None:
@@ -118,11 +135,12 @@ class UtteranceCutter:
     """Turns markers and audio into pieces of utterances.
 
     Args:
-        utterance_ms_max: an utterance ends after so long; another one goes on without a gap.
+        utterance_ms_max: an utterance ends after so long; another one goes on without a gap. May
+            be changed.
     """
 
     def __init__(self, utterance_ms_max: int) -> None:
-        self._utterance_ms_max = utterance_ms_max
+        self.utterance_ms_max = utterance_ms_max
         self._form: tuple[int, int, Any] = (0, 1, np.dtype(np.float32))
         self.reset()
 
@@ -131,7 +149,7 @@ class UtteranceCutter:
         self._received = 0
         self._cuts: deque[_Cut] = deque()
         #: What can still become a lead: the frames before the next one to handle, while closed.
-        self._recent: deque[npt.NDArray[Any]] = deque()
+        self._recent: deque[_Recent] = deque()
         self._recent_frames = 0
         self._open = False
         #: The open utterance's first piece has been handed out.
@@ -139,8 +157,21 @@ class UtteranceCutter:
         self._open_frames = 0
         self._lead_frames = 0
 
-    def mark(self, marker: dict[str, Any]) -> None:
+    def take_back(self, unwanted: Unwanted) -> None:
+        """Drop what is kept, and the markers that wait, of packets that are not wanted any more."""
+        self._cuts = deque(
+            cut for cut in self._cuts if cut.origin is None or not unwanted(cut.origin)
+        )
+        for recent in self._recent:
+            if recent.origin is not None and unwanted(recent.origin):
+                recent.wanted = False
+
+    def mark(self, marker: dict[str, Any], origin: Lineage | None = None) -> None:
         """Take a marker's value; it acts when the audio it speaks of comes.
+
+        Args:
+            marker: the value.
+            origin: that of its packet, by which it may be taken back.
 
         Raises:
             ValueError: markers come, but no audio.
@@ -149,17 +180,22 @@ class UtteranceCutter:
         located = isinstance(offset, int)
         position = self._received + offset if isinstance(offset, int) else self._received
         if marker["is_speech_end"]:
-            self._cuts.append(_Cut(False, position, located))
+            self._cuts.append(_Cut(False, position, located, origin))
         if marker["is_speech_start"]:
-            self._cuts.append(_Cut(True, position, located))
+            self._cuts.append(_Cut(True, position, located, origin))
         if len(self._cuts) > MARKERS_WAITING_MAX:
             raise ValueError(
                 f"{len(self._cuts)} speech markers came without the audio they speak of:"
                 " connect the detector's audio as well"
             )
 
-    def feed(self, audio: Audio) -> Iterator[Piece]:
-        """Take an audio packet; gives the pieces known with it. Must be read to the end."""
+    def feed(self, audio: Audio, origin: Lineage | None = None) -> Iterator[Piece]:
+        """Take an audio packet; gives the pieces known with it. Must be read to the end.
+
+        Args:
+            audio: its payload.
+            origin: its origin, by which it may be taken back.
+        """
         samples = audio.samples
         form = (audio.sample_rate, audio.channels, samples.dtype)
         if form != self._form:
@@ -172,13 +208,13 @@ class UtteranceCutter:
                 handled = self._begin(at, handled, located=cut.located)
             elif self._open and not cut.begins:
                 stop = max(at, handled)
-                yield from self._speak(samples[handled:stop])
+                yield from self._speak(samples[handled:stop], origin)
                 yield from self._end()
                 handled = stop
         if self._open:
-            yield from self._speak(samples[handled:])
+            yield from self._speak(samples[handled:], origin)
         else:
-            self._remember(samples[handled:], samples.nbytes)
+            self._remember(samples[handled:], samples.nbytes, origin)
         self._received += audio.frames
 
     def flush(self) -> Iterator[Piece]:
@@ -213,21 +249,25 @@ class UtteranceCutter:
         self._trim_recent(max(handled - begin, 0))
         return max(begin, handled)
 
-    def _speak(self, samples: npt.NDArray[Any]) -> Iterator[Piece]:
+    def _speak(self, samples: npt.NDArray[Any], origin: Lineage | None) -> Iterator[Piece]:
         """Hand out what was kept, then `samples`, as pieces of the open utterance."""
         while self._recent:
-            yield from self._portions(self._recent.popleft())
+            recent = self._recent.popleft()
+            if recent.wanted:
+                yield from self._portions(recent.samples, recent.origin)
+            else:
+                self._lead_frames = max(self._lead_frames - len(recent), 0)
         self._recent_frames = 0
-        yield from self._portions(samples)
+        yield from self._portions(samples, origin)
 
-    def _portions(self, samples: npt.NDArray[Any]) -> Iterator[Piece]:
-        frames_max = max(1, self._form[0] * self._utterance_ms_max // 1000)
+    def _portions(self, samples: npt.NDArray[Any], origin: Lineage | None) -> Iterator[Piece]:
+        frames_max = max(1, self._form[0] * self.utterance_ms_max // 1000)
         while len(samples):
-            portion = samples[: frames_max - self._open_frames]
+            portion = samples[: max(frames_max - self._open_frames, 0)]
             samples = samples[len(portion) :]
             self._open_frames += len(portion)
-            full = self._open_frames == frames_max
-            yield self._piece(portion, ends=full)
+            full = self._open_frames >= frames_max
+            yield self._piece(portion, ends=full, origin=origin)
             if full:
                 self._begun = False
                 self._open_frames = self._lead_frames = 0
@@ -239,16 +279,20 @@ class UtteranceCutter:
             yield self._piece(np.empty((0, channels), dtype), ends=True)
             self._begun = False
 
-    def _piece(self, samples: npt.NDArray[Any], *, ends: bool) -> Piece:
+    def _piece(
+        self, samples: npt.NDArray[Any], *, ends: bool, origin: Lineage | None = None
+    ) -> Piece:
         begins, self._begun = not self._begun, True
         speech_frames = max(self._open_frames - self._lead_frames, 0)
-        return Piece(samples, self._form[0], begins, ends, speech_frames)
+        return Piece(samples, self._form[0], begins, ends, speech_frames, origin)
 
-    def _remember(self, samples: npt.NDArray[Any], packet_bytes: int) -> None:
+    def _remember(
+        self, samples: npt.NDArray[Any], packet_bytes: int, origin: Lineage | None
+    ) -> None:
         reach = self._form[0] * REACH_MS // 1000
         if not len(samples):
             return
-        kept = detached(samples[-reach:], packet_bytes)
+        kept = _Recent(detached(samples[-reach:], packet_bytes), origin)
         self._recent.append(kept)
         self._recent_frames += len(kept)
         while self._recent_frames - len(self._recent[0]) >= reach:
@@ -260,5 +304,6 @@ class UtteranceCutter:
             self._recent_frames -= len(self._recent.popleft())
         surplus = self._recent_frames - frames
         if surplus > 0:
-            self._recent[0] = self._recent[0][surplus:]
+            first = self._recent[0]
+            self._recent[0] = replace(first, samples=first.samples[surplus:])
             self._recent_frames = frames

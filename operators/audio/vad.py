@@ -64,11 +64,14 @@ class Turning(NamedTuple):
 class SpeechMachine:
     """The machine drawn above: probabilities in, turning points out.
 
-    Args:
+    Its settings may change between two steps; what is going on goes on.
+
+    Attributes:
         threshold: probability from which a window is speech.
         min_speech_frames: speech is announced when it has lasted so long.
         min_silence_frames: speech has ended when silence has lasted so long.
         pad_frames: starts are announced so much earlier, ends so much later than they were.
+        speaking: speech has been announced and has not ended.
     """
 
     def __init__(
@@ -79,10 +82,10 @@ class SpeechMachine:
         min_silence_frames: int,
         pad_frames: int,
     ) -> None:
-        self._threshold = threshold
-        self._min_speech = min_speech_frames
-        self._min_silence = min_silence_frames
-        self._pad = pad_frames
+        self.threshold = threshold
+        self.min_speech_frames = min_speech_frames
+        self.min_silence_frames = min_silence_frames
+        self.pad_frames = pad_frames
         self.reset()
 
     def reset(self) -> None:
@@ -94,21 +97,21 @@ class SpeechMachine:
     def step(self, probability: float, begin: int) -> Turning | None:
         """Take the probability of the window that begins at frame `begin`."""
         end = begin + WINDOW_FRAMES
-        if probability >= self._threshold:
+        if probability >= self.threshold:
             self._silence = None
             if self._start is None:
                 self._start = begin
-        elif probability < self._threshold - HYSTERESIS and self._start is not None:
+        elif probability < self.threshold - HYSTERESIS and self._start is not None:
             if self._silence is None:
                 self._silence = begin
-            if end - self._silence >= self._min_silence:
+            if end - self._silence >= self.min_silence_frames:
                 return self.end(end, probability)
         if self._start is None or self.speaking or self._silence is not None:
             return None
-        if end - self._start < self._min_speech:
+        if end - self._start < self.min_speech_frames:
             return None
         self.speaking = True
-        instant = max(self._start - self._pad, 0)
+        instant = max(self._start - self.pad_frames, 0)
         return Turning(True, instant, instant, probability)
 
     def end(self, at: int, probability: float) -> Turning | None:
@@ -116,7 +119,9 @@ class SpeechMachine:
         silence = at if self._silence is None else self._silence
         spoke = self.speaking
         self.reset()
-        return Turning(False, min(silence + self._pad, at), at, probability) if spoke else None
+        return (
+            Turning(False, min(silence + self.pad_frames, at), at, probability) if spoke else None
+        )
 
 
 class SileroVAD(Operator):
@@ -140,6 +145,9 @@ class SileroVAD(Operator):
     accepts = frozenset({"audio"})
     emits = frozenset({"audio", "json"})
     stateful = True
+    hot = frozenset(
+        {"threshold", "min_speech_duration_ms", "min_silence_duration_ms", "speech_pad_ms"}
+    )
 
     class Params(BaseParams):
         threshold: float = Field(0.5, gt=0, le=1, description="probability of speech, 0…1")
@@ -204,6 +212,13 @@ class SileroVAD(Operator):
         marker = self._marker(turning, self._received, self._end_ns) if turning else None
         self.reset(ctx)
         return marker
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        params, machine = self.params, self._machine
+        machine.threshold = params.threshold
+        machine.min_speech_frames = _frames(params.min_speech_duration_ms)
+        machine.min_silence_frames = _frames(params.min_silence_duration_ms)
+        machine.pad_frames = _frames(params.speech_pad_ms)
 
     def reset(self, ctx: Context) -> None:
         self._machine.reset()

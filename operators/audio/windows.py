@@ -92,7 +92,8 @@ class Windows(Generic[_Tally]):
     def __init__(
         self, window_ms: int | None, tally: Callable[[int, int, int, int], _Tally]
     ) -> None:
-        self._window_ms = window_ms
+        #: May be changed: the window under way ends where one of the new length does.
+        self.window_ms = window_ms
         self._new_tally = tally
         self._timeline = Timeline()
         self.reset()
@@ -136,10 +137,10 @@ class Windows(Generic[_Tally]):
 
     def _window_end(self, packet_end: int) -> int:
         """Where the window under way ends: cumulative, so that odd rates do not drift."""
-        if self._window_ms is None:
+        if self.window_ms is None:
             return packet_end
         assert self._form is not None
-        frames = self._form[0] * self._window_ms
+        frames = self._form[0] * self.window_ms
         passed = self.received - self._form_begin
         number = -(-(passed + 1) * 1000 // frames)  # of the first window that ends behind it
         return self._form_begin + number * frames // 1000

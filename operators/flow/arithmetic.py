@@ -31,6 +31,7 @@ class Add(Operator):
     accepts = frozenset({"json"})
     emits = frozenset({"json"})
     rate = "one_to_one"
+    hot = frozenset({"addend"})
 
     class Params(BaseParams):
         addend: float | int = Field(0, description="what is added")
@@ -56,6 +57,7 @@ class Multiply(Operator):
     accepts = frozenset({"json"})
     emits = frozenset({"json"})
     rate = "one_to_one"
+    hot = frozenset({"factor"})
 
     class Params(BaseParams):
         model_config = ConfigDict(populate_by_name=True)

@@ -12,18 +12,20 @@ import numpy as np
 from pydantic import Field
 
 from engine.operator import Operator
-from engine.payloads import Audio, Json, Text, kind_of
+from engine.payloads import Audio, BatchHint, Json, Text, kind_of
 from engine.reach import functions
 from operators.flow.grouping import Grouping, GroupingParams
 from operators.flow.importable import FunctionName, load_function
 from operators.flow.values import is_control
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from engine.interruption import CancelledSpan
     from engine.operator import Context, Output
     from engine.packet import Packet
-    from engine.payloads import Payload
+    from engine.payloads import Control, Payload
     from engine.reach import Reach
 
 
@@ -33,10 +35,16 @@ class Buffer(Operator):
     Audio of one rate becomes one longer block, texts and JSON values become one JSON list; of
     anything else a function makes the output. A group ends after `count` packets, `time_s` after
     its first packet, or at the end of the stream; so none is empty. Control messages pass on.
+
+    Other counts and times hold for the groups under way: one that is full by the new count ends at
+    once. It follows a BatchHint that is told past the data: groups have so many packets from then
+    on, at most `count` or `count_max`, until another hint or a change of these params; where `skip`
+    is set they stay as they are. What a CancelSpeculation takes back is dropped from the groups.
     """
 
     node_type = "BufferNode"
     stateful = True
+    hot = frozenset({"count", "skip", "time_s", "count_max"})
 
     class Params(GroupingParams):
         count_max: int = Field(
@@ -80,6 +88,16 @@ class Buffer(Operator):
     def flush(self, ctx: Context) -> list[Output]:
         return self._grouping.flush(ctx)
 
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._grouping.change(self.params, self.params.count_max, ctx)
+
+    def control(self, control: Control, ctx: Context) -> None:
+        if isinstance(control.message, BatchHint):
+            self._grouping.suggest(control.message.suggested_batch_size, ctx)
+        span = taken_back(control)
+        if span is not None:
+            self._grouping.drop(lambda packets: _without(packets, span))
+
     def reset(self, ctx: Context) -> None:
         self._grouping.reset()
 
@@ -90,6 +108,11 @@ class Buffer(Operator):
 def _with(packets: list[Packet], packet: Packet) -> list[Packet]:
     packets.append(packet)
     return packets
+
+
+def _without(packets: list[Packet], span: CancelledSpan) -> tuple[list[Packet], int, int | None]:
+    left = [packet for packet in packets if not span(packet)]
+    return left, len(left), left[0].timestamp_ns if left else None
 
 
 def _joined(packets: list[Packet], ctx: Context) -> Payload:

@@ -51,6 +51,7 @@ class Calculator(Operator):
     accepts = frozenset({"json"})
     emits = frozenset({"json"})
     rate = "one_to_one"
+    hot = frozenset({"operation", "value", "operand"})
 
     class Params(BaseParams):
         operation: Operation | None = Field(

@@ -38,10 +38,13 @@ class Distinct(Operator):
     The key is a text's string, JSON's value (1 is 1.0) or the field that is named, any other
     payload's whole content, or what `key` returns. A key that comes again is remembered anew.
     Control messages pass on.
+
+    With a smaller `memory` the oldest keys are forgotten, with another `field` all of them.
     """
 
     node_type = "DistinctNode"
     stateful = True
+    hot = frozenset({"memory", "until_changed", "field"})
 
     class Params(BaseParams):
         memory: int = Field(
@@ -73,7 +76,6 @@ class Distinct(Operator):
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self._memory = 1 if self.params.until_changed else self.params.memory
         self._path = parse_path(self.params.field)
         self._key: Callable[[Packet], Any] | None = None
         #: Keys that have come, the one that came longest ago first.
@@ -91,12 +93,22 @@ class Distinct(Operator):
             self._seen.move_to_end(digest)
             return None
         self._seen[digest] = None
-        if len(self._seen) > self._memory:
-            self._seen.popitem(last=False)
+        self._forget_oldest()
         return packet
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        if self.params.field != before.field:  # keys of one field say nothing of another's
+            self._path = parse_path(self.params.field)
+            self._seen.clear()
+        self._forget_oldest()
 
     def reset(self, ctx: Context) -> None:
         self._seen.clear()
+
+    def _forget_oldest(self) -> None:
+        memory = 1 if self.params.until_changed else self.params.memory
+        while len(self._seen) > memory:
+            self._seen.popitem(last=False)
 
     def _digest(self, packet: Packet) -> bytes:
         """What stands for a packet's key.

@@ -70,15 +70,17 @@ class Group(Generic[T]):
     Attributes:
         content: what has been made of its packets.
         size: how many they are.
-        timestamp_ns: media time of the first.
+        timestamp_ns: media time of the first; None: there is none any more.
+        opened_ns: the stage's clock when it began.
     """
 
-    __slots__ = ("content", "size", "timestamp_ns")
+    __slots__ = ("content", "opened_ns", "size", "timestamp_ns")
 
-    def __init__(self, content: T, timestamp_ns: int) -> None:
+    def __init__(self, content: T, timestamp_ns: int, opened_ns: int) -> None:
         self.content = content
         self.size = 0
-        self.timestamp_ns = timestamp_ns
+        self.timestamp_ns: int | None = timestamp_ns
+        self.opened_ns = opened_ns
 
 
 class Grouping(Generic[T]):
@@ -104,9 +106,11 @@ class Grouping(Generic[T]):
             add: the content with one more packet.
             finish: a payload of a group's content, or None for no output.
         """
-        self._count = params.count or count_max
-        self._skip = params.skip or self._count
-        self._time_s = params.time_s
+        #: Bound of a group, and packets at which it ends, which a hint may lower.
+        self._count_max: int | None = None
+        self._count: int | None = None
+        self._skip: int | None = None
+        self._set(params, count_max)
         self._begin = begin
         self._add = add
         self._finish = finish
@@ -115,21 +119,65 @@ class Grouping(Generic[T]):
         self._open: deque[Group[T]] = deque()
         self._cancel_timer: Callable[[], None] | None = None
 
+    def change(self, params: GroupingParams, count_max: int | None, ctx: Context) -> None:
+        """Group by other params from now on.
+
+        The groups under way go on: what is full by the new count ends at once, and a new time
+        counts from where its group began. A group that follows another one without a gap does so
+        still.
+        """
+        timed_before = self._time_s
+        self._set(params, count_max)
+        if self._skip is not None and self._since >= self._skip:
+            self._since = 0
+        if self._time_s != timed_before:
+            self._stop_timer()
+            if self._open:
+                self._start_timer(self._open[0], ctx)
+        if self._is_full:  # in a turn of its own, before anything is taken: the output may fail
+            ctx.call_later(0, lambda: self._emit_full(ctx))
+
+    def suggest(self, size: int, ctx: Context) -> None:
+        """Make groups of so many packets, as far as count allows it, until `change`.
+
+        Where groups overlap or leave packets out, their size is part of what they mean, and stays.
+        """
+        if self._params.skip is None and self._count_max is not None:
+            self._count = self._skip = min(size, self._count_max)
+            if self._since >= self._skip:
+                self._since = 0
+            if self._is_full:
+                ctx.call_later(0, lambda: self._emit_full(ctx))
+
+    def drop(self, without: Callable[[T], tuple[T, int, int | None]]) -> None:
+        """Drop packets of all groups; groups that follow each other take others in their place.
+
+        Args:
+            without: gives a content without them, how many there are left, and the media time of
+                the first, None where there is none.
+        """
+        for group in self._open:
+            group.content, left, group.timestamp_ns = without(group.content)
+            if self._params.skip is None:
+                group.size = self._since = left
+        self._open = deque(group for group in self._open if group.size)
+        if not self._open:
+            self._stop_timer()
+
     def take(self, packet: Packet, ctx: Context) -> list[Output]:
         """Put a packet into the groups it belongs to; the outputs of those it ends."""
         if self._since == 0:
-            self._open.append(Group(self._begin(), packet.timestamp_ns))
-            if self._time_s is not None:
-                self._cancel_timer = ctx.call_later(self._time_s, lambda: self._time_is_up(ctx))
+            self._open.append(Group(self._begin(), packet.timestamp_ns, ctx.now_ns))
+            self._start_timer(self._open[-1], ctx)
         self._since += 1
         if self._since == self._skip:
             self._since = 0
         for group in self._open:
             group.content = self._add(group.content, packet)
             group.size += 1
-        if self._open and self._open[0].size == self._count:
-            return self._end(self._open.popleft(), ctx)
-        return []
+            if group.timestamp_ns is None:
+                group.timestamp_ns = packet.timestamp_ns
+        return self._end(self._open.popleft(), ctx) if self._is_full else []
 
     def flush(self, ctx: Context) -> list[Output]:
         """The outputs of all groups, full or not."""
@@ -144,8 +192,26 @@ class Grouping(Generic[T]):
         self._since = 0
         self._stop_timer()
 
+    def _set(self, params: GroupingParams, count_max: int | None) -> None:
+        self._params = params
+        self._count_max = self._count = params.count or count_max
+        self._skip = params.skip or self._count
+        self._time_s = params.time_s
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the oldest group has all its packets."""
+        return bool(self._open) and self._count is not None and self._open[0].size >= self._count
+
+    def _emit_full(self, ctx: Context) -> None:
+        while self._is_full:
+            for output in self._end(self._open.popleft(), ctx):
+                ctx.emit(output)
+
     def _end(self, group: Group[T], ctx: Context) -> list[Output]:
         self._stop_timer()
+        if group.timestamp_ns is None:
+            return []
         payload = self._finish(group.content, ctx)
         if payload is None:
             return []
@@ -155,6 +221,11 @@ class Grouping(Generic[T]):
         self._since = 0
         for output in self.flush(ctx):
             ctx.emit(output)
+
+    def _start_timer(self, group: Group[T], ctx: Context) -> None:
+        if self._time_s is not None:
+            left_s = self._time_s - (ctx.now_ns - group.opened_ns) / 1e9
+            self._cancel_timer = ctx.call_later(max(0.0, left_s), lambda: self._time_is_up(ctx))
 
     def _stop_timer(self) -> None:
         cancel, self._cancel_timer = self._cancel_timer, None

@@ -26,6 +26,7 @@ class Merge(Operator):
 
     node_type = "MergeNode"
     inputs = ("a", "b")
+    hot = frozenset({"port_key"})
 
     class Params(FanInParams):
         port_key: str = Field(

@@ -42,10 +42,13 @@ class Router(Operator):
     A route is `{"port": "loud", "when": {"field": "level", "ge": -20}}`; what `when` may say is
     told of SelectNode. A packet leaves by a port at most once. What no route is true of leaves by
     the port `otherwise`. The port name `drop` stands for none: what is sent there is dropped.
+
+    Routes may change while it runs as long as the ports stay, in their order.
     """
 
     node_type = "RouterNode"
     outputs = ("otherwise",)
+    hot = frozenset({"routes", "match", "otherwise"})
 
     class Params(BaseParams):
         class Route(BaseParams):
@@ -92,14 +95,20 @@ class Router(Operator):
         return Ports((DEFAULT_INPUT,), params.output_ports)
 
     async def initialize(self, ctx: Context) -> None:
-        self._routes = [
-            (route.port, compile_predicate(route.when, load_function))
-            for route in self.params.routes
-        ]
+        self._routes = self._compiled()
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._routes = self._compiled()
 
     def process(self, packet: Packet, ctx: Context) -> list[Output]:
         ports = dict.fromkeys(self._matching(packet)) or {self.params.otherwise: None}
         return [ctx.to(port, packet) for port in ports if port != DROP]
+
+    def _compiled(self) -> list[tuple[str, Predicate]]:
+        return [
+            (route.port, compile_predicate(route.when, load_function))
+            for route in self.params.routes
+        ]
 
     def _matching(self, packet: Packet) -> list[str]:
         if self.params.match == "all":

@@ -15,19 +15,22 @@ from reactivex import operators as ops
 from engine.operator import Params as BaseParams
 from engine.reactive.adapter import RxOperator
 from operators.flow.around_control import around_control
+from operators.flow.latest import Latest
 from operators.flow.values import Seconds
 
 if TYPE_CHECKING:
     from reactivex import Observable
 
-    from engine.operator import Output
+    from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.payloads import Control
 
 
 class Sample(RxOperator):
     """Emits, every `time_s` from the session's start, the latest packet if there was a new one.
 
     At the end of the stream a packet that waits comes out at once. Control messages pass on.
+    It is dropped where a CancelSpeculation takes it back.
     """
 
     node_type = "SampleNode"
@@ -37,6 +40,13 @@ class Sample(RxOperator):
 
     params: Params
 
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self._latest = Latest()
+
+    def control(self, control: Control, ctx: Context) -> None:
+        self._latest.control(control)
+
     def chain(self, *inlets: Observable[Packet]) -> Observable[Output]:
         (packets,) = inlets
         return around_control(packets, self._sampled)
@@ -44,4 +54,8 @@ class Sample(RxOperator):
     def _sampled(self, packets: Observable[Packet]) -> Observable[Any]:
         end: Observable[Any] = packets.pipe(ops.ignore_elements(), ops.default_if_empty(None))
         times: Observable[Any] = reactivex.interval(self.params.time_s).pipe(ops.take_until(end))
-        return packets.pipe(ops.sample(times))
+        return packets.pipe(
+            ops.do_action(self._latest.note),
+            ops.sample(times),
+            ops.filter(self._latest.wanted),
+        )

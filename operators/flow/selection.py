@@ -47,6 +47,7 @@ class Select(Operator):
     """
 
     node_type = "SelectNode"
+    hot = frozenset({"when"})
 
     class Params(BaseParams):
         when: PredicateDocument = Field(
@@ -64,6 +65,9 @@ class Select(Operator):
         self._when: Predicate | None = None
 
     async def initialize(self, ctx: Context) -> None:
+        self._when = compile_predicate(self.params.when, load_function)
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
         self._when = compile_predicate(self.params.when, load_function)
 
     def process(self, packet: Packet, ctx: Context) -> Packet | None:

@@ -16,10 +16,12 @@ from pydantic import Field
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from operators.flow.values import Seconds, is_control
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from engine.operator import Context
     from engine.packet import Packet
+    from engine.payloads import Control
 
 
 class Throttle(Operator):
@@ -28,11 +30,15 @@ class Throttle(Operator):
     The packets that come meanwhile are dropped (`first`), or the latest of them is emitted at the
     end of that time, which then begins again, or at the end of the stream (`latest`). Control
     messages pass on.
+
+    Another `time_s` counts from the next packet that is emitted. What waits is dropped where a
+    CancelSpeculation takes it back.
     """
 
     node_type = "ThrottleNode"
     stateful = True
     held_max = 1
+    hot = frozenset({"time_s", "keep"})
 
     class Params(BaseParams):
         time_s: Seconds = Field(description="time between two packets, at least")
@@ -63,6 +69,11 @@ class Throttle(Operator):
     def reset(self, ctx: Context) -> None:
         self._closed = False
         self._waiting = None
+
+    def control(self, control: Control, ctx: Context) -> None:
+        span = taken_back(control)
+        if span is not None and self._waiting is not None and span(self._waiting):
+            self._waiting = None
 
     def _close(self, ctx: Context) -> None:
         self._closed = True

@@ -19,12 +19,14 @@ from engine.packet import DEFAULT_OUTPUT
 from engine.reach import functions
 from operators.flow.fan_in import Combination, CombiningParams, fan_in_ports
 from operators.flow.values import is_control
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from engine.operator import Context, Output, Ports
     from engine.packet import Packet
+    from engine.payloads import Control
     from engine.reach import Reach
 
 _NS_PER_MS = 1_000_000
@@ -50,11 +52,15 @@ class TimeJoin(Operator):
     and at the end of the stream. `unmatched` says what becomes of it: `drop`, or `emit`, an output
     of those ports alone that have one. So a silent input stalls nobody. The node ends when a port
     has ended without which nothing can be emitted any more. Control messages pass on.
+
+    Another `wait_max_ms` counts for the packets that come then. What waits is dropped where a
+    CancelSpeculation takes it back.
     """
 
     node_type = "TimeJoinNode"
     inputs = ("a", "b")
     stateful = True
+    hot = frozenset({"tolerance_ms", "wait_max_ms", "held_max", "unmatched"})
 
     class Params(CombiningParams):
         tolerance_ms: float = Field(
@@ -79,7 +85,6 @@ class TimeJoin(Operator):
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
         self._combination = Combination(self.params)
-        self._tolerance_ns = round(self.params.tolerance_ms * _NS_PER_MS)
         self._held: dict[str, deque[_Held]] = {port: deque() for port in self.inputs}
         self._ended: set[str] = set()
 
@@ -95,7 +100,7 @@ class TimeJoin(Operator):
             yield packet
             return
         held = self._held[packet.port]
-        if len(held) == self.params.held_max:
+        while len(held) >= self.params.held_max:
             yield from self._give_up(packet.port, ctx)
         kept = packet.keep()
         cancel = ctx.call_later(self.params.wait_max_ms / 1e3, lambda: self._is_late(kept, ctx))
@@ -113,11 +118,30 @@ class TimeJoin(Operator):
         while any(self._held.values()):
             yield from self._give_up(self._earliest(), ctx)
 
+    def control(self, control: Control, ctx: Context) -> None:
+        span = taken_back(control)
+        if span is None:
+            return
+        for held in self._held.values():  # in place: process may stand at a yield
+            for _ in range(len(held)):
+                waiting = held.popleft()
+                if span(waiting.packet):
+                    waiting.cancel()
+                else:
+                    held.append(waiting)
+        for output in self._matches(ctx):  # nothing waits for what was taken back
+            ctx.emit(output)
+        self._leave_if_in_vain(ctx)
+
     def reset(self, ctx: Context) -> None:
         for held in self._held.values():
             for waiting in held:
                 waiting.cancel()
             held.clear()
+
+    @property
+    def _tolerance_ns(self) -> int:
+        return round(self.params.tolerance_ms * _NS_PER_MS)
 
     def _matches(self, ctx: Context) -> Iterator[Output]:
         """What can be emitted now, and what cannot be matched any more."""

@@ -28,10 +28,14 @@ class Window(Operator):
     long as you like. Windows are counted or timed like groups there, values made as in a ScanNode.
     A window ends after `count` packets, `time_s` after its first packet, or at the end of the
     stream; so none is empty. Control messages pass on.
+
+    Other counts and times hold for the windows under way, as for the groups there. What a window
+    has counted in cannot be taken back.
     """
 
     node_type = "WindowNode"
     stateful = True
+    hot = frozenset({"count", "skip", "time_s"})
 
     class Params(GroupingParams, AccumulatingParams):
         pass
@@ -61,6 +65,9 @@ class Window(Operator):
 
     def flush(self, ctx: Context) -> list[Output]:
         return self._grouping.flush(ctx)
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._grouping.change(self.params, None, ctx)
 
     def reset(self, ctx: Context) -> None:
         self._grouping.reset()

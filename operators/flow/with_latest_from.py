@@ -13,12 +13,14 @@ from engine.operator import Operator
 from engine.reach import functions
 from operators.flow.fan_in import Combination, CombiningParams, fan_in_ports
 from operators.flow.values import is_control
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from engine.operator import Context, GroupInput, Output, Ports
     from engine.packet import Packet
+    from engine.payloads import Control
     from engine.reach import Reach
 
 
@@ -29,6 +31,8 @@ class WithLatestFrom(Operator):
     The output is `{port: value}` as JSON, or what `combine` returns, and descends from the first
     port's packet. A port that has ended keeps its latest packet; where the first one has ended, or
     another and there is none, the node ends. Control messages pass on.
+
+    A latest packet that a CancelSpeculation takes back is forgotten: its port must bring another.
     """
 
     node_type = "WithLatestFromNode"
@@ -79,6 +83,12 @@ class WithLatestFrom(Operator):
     def input_ended(self, port: str, ctx: Context) -> None:
         self._ended.add(port)
         self._leave_if_in_vain(ctx)
+
+    def control(self, control: Control, ctx: Context) -> None:
+        span = taken_back(control)
+        if span is not None:
+            self._latest = {port: held for port, held in self._latest.items() if not span(held)}
+            self._leave_if_in_vain(ctx)
 
     def reset(self, ctx: Context) -> None:
         self._latest = {}

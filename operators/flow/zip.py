@@ -24,6 +24,7 @@ from engine.reach import functions
 from engine.reactive.adapter import RxOperator
 from operators.flow.fan_in import Combination, CombiningParams, fan_in_ports
 from operators.flow.values import is_control
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from engine.operator import Context, Output, Ports
     from engine.packet import Packet
+    from engine.payloads import Control
     from engine.reach import Reach
 
 
@@ -48,6 +50,9 @@ class Zip(RxOperator):
     client that sends to several ports of this node directly has one for all: that is an error when
     it leads too far) and branches of one source that emit one packet for each they get; where a
     branch drops or collects packets, choose another policy.
+
+    What waits is dropped where a CancelSpeculation takes it back: where it has taken back the
+    partners, too, the pairing stays exact.
     """
 
     node_type = "ZipNode"
@@ -91,6 +96,12 @@ class Zip(RxOperator):
             return True
         return len(self._held.get(port, ())) < self.params.skew_max
 
+    def control(self, control: Control, ctx: Context) -> None:
+        span = taken_back(control)
+        if span is not None:
+            for port, held in self._held.items():
+                self._held[port] = deque(packet for packet in held if not span(packet))
+
     def reset(self, ctx: Context) -> None:
         """What is held goes when the chain is built anew, at the end of each interrupt."""
 
@@ -130,6 +141,8 @@ class Zip(RxOperator):
             self._emit(observer)
             if self._exhausted:
                 observer.on_completed()
+        elif self._exhausted:  # what a port that has ended held was taken back
+            observer.on_completed()
         elif len(held) > self.params.skew_max:
             if self.params.policy == "drop_oldest":
                 held.popleft()

@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from engine.interruption import Unwanted
     from engine.packet import Packet
 
 #: Packets kept of one side at most; the oldest goes first.
@@ -36,11 +37,12 @@ class Pairing:
     A side whose time jumps back begins anew: what is held of both is decided or forgotten.
 
     Args:
-        window_ns: how far apart partners may be, and how long one waits for the other.
+        window_ns: how far apart partners may be, and how long one waits for the other. May be
+            changed.
     """
 
     def __init__(self, window_ns: int) -> None:
-        self._window_ns = window_ns
+        self.window_ns = window_ns
         self._audio: deque[Packet] = deque()
         self._video: deque[Packet] = deque()
         #: Time up to which each side has come; None: not at all yet.
@@ -91,6 +93,11 @@ class Pairing:
         self.reset()
         return pairs
 
+    def take_back(self, unwanted: Unwanted) -> None:
+        """Forget the packets that are not wanted any more."""
+        self._audio = deque(packet for packet in self._audio if not unwanted(packet))
+        self._video = deque(packet for packet in self._video if not unwanted(packet))
+
     def reset(self) -> None:
         """Forget both sides."""
         self._audio.clear()
@@ -106,7 +113,7 @@ class Pairing:
             at_ns = self._video[0].timestamp_ns
             arrived = self._audio_ns is not None and self._audio_ns >= at_ns
             assert self._video_ns is not None
-            if not arrived and self._video_ns - at_ns <= self._window_ns:
+            if not arrived and self._video_ns - at_ns <= self.window_ns:
                 break
             pairs += self._pair(self._video.popleft())
         return pairs
@@ -120,7 +127,7 @@ class Pairing:
         nearest = min(
             list(audio)[:2], key=lambda packet: abs(packet.timestamp_ns - at_ns), default=None
         )
-        if nearest is not None and abs(nearest.timestamp_ns - at_ns) <= self._window_ns:
+        if nearest is not None and abs(nearest.timestamp_ns - at_ns) <= self.window_ns:
             return [Pair(nearest, video)]
         if self._audio_silent:
             return []
@@ -134,10 +141,10 @@ class Pairing:
             return []
         while (
             len(self._audio) > 1
-            and audio.timestamp_ns - self._audio[0].timestamp_ns > self._window_ns
+            and audio.timestamp_ns - self._audio[0].timestamp_ns > self.window_ns
         ):
             self._audio.popleft()
-        silent = audio.timestamp_ns - self._video_missed_ns > self._window_ns
+        silent = audio.timestamp_ns - self._video_missed_ns > self.window_ns
         if not silent or self._video_silent:
             return []
         self._video_silent = True

@@ -47,7 +47,8 @@ class MediaReader(Operator):
     Media time is the position in the file. A further pass, or file, goes on where the last ended.
     A part (`start_s`, `duration_s`) is cut to the sample; in Matroska and WebM, whose times are
     whole milliseconds, its beginning is right to one of them. An interrupt ends the
-    file that is being read.
+    file that is being read. Params that are changed while it runs hold from the next file on: a
+    change waits until the one that is being read has ended.
     """
 
     node_type = "MediaReaderNode"
@@ -55,6 +56,7 @@ class MediaReader(Operator):
     emits = frozenset({"audio", "video"})
     default_executor = "process"
     stateful = True
+    hot = frozenset({"realtime", "start_s", "duration_s", "loop"})
 
     class Params(BaseParams):
         path: str = Field("", description="the file; empty: packets name files")
@@ -121,6 +123,10 @@ class MediaReader(Operator):
         if self._played or not self.params.path:
             return None
         return self._play(Path(self.params.path), ctx)
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        if self.params.realtime != before.realtime:
+            self._pace = _Pace()
 
     def reset(self, ctx: Context) -> None:
         self._pace = _Pace()

@@ -23,12 +23,14 @@ from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Audio, Json, Video, kind_of
 from operators.media.pairing import HELD_MAX, Pair, Pairing
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.payloads import Control
 
 _AUDIO, _VIDEO = "audio_input", "video_input"
 _PERFECT_US = 1_000
@@ -50,6 +52,8 @@ class SynchronizedAudioVideo(Operator):
     offset is the video's media time less the audio's, and is_synced where it is at most the
     tolerance T. Its quality: perfect below 1 ms (and not beyond T), excellent up to T / 2, good up
     to T, acceptable up to 2 T, else poor.
+
+    What waits for its partner is dropped where a CancelSpeculation takes it back.
     """
 
     node_type = "SynchronizedAudioVideoNode"
@@ -59,6 +63,7 @@ class SynchronizedAudioVideo(Operator):
     joins = True
     stateful = True
     held_max = 2 * HELD_MAX
+    hot = frozenset({"sync_tolerance_ms", "pairing_window_ms"})
 
     class Params(BaseParams):
         sync_tolerance_ms: float = Field(
@@ -75,7 +80,7 @@ class SynchronizedAudioVideo(Operator):
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self._pairing = Pairing(round(self.params.pairing_window_ms * 1e6))
+        self._pairing = Pairing(self._window_ns)
 
     def process(self, group: Mapping[str, Packet], ctx: Context) -> list[Output]:
         """Compare a group, or take one side.
@@ -98,8 +103,20 @@ class SynchronizedAudioVideo(Operator):
     def flush(self, ctx: Context) -> list[Output]:
         return self._reports(self._pairing.flush(), ctx)
 
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._pairing.window_ns = self._window_ns
+
+    def control(self, control: Control, ctx: Context) -> None:
+        span = taken_back(control)
+        if span is not None:
+            self._pairing.take_back(span)
+
     def reset(self, ctx: Context) -> None:
         self._pairing.reset()
+
+    @property
+    def _window_ns(self) -> int:
+        return round(self.params.pairing_window_ms * 1e6)
 
     def _reports(self, pairs: list[Pair], ctx: Context) -> list[Output]:
         return [

@@ -44,12 +44,19 @@ class EspeakTTS(Operator):
     the params alone. Every clause ends with its pause, the last one too, so that texts that follow
     each other sound like sentences that do. Text for channel "ui" is not spoken: it passes through,
     like all that is not text. A text without words emits nothing.
+
+    Metadata say what a chunk is part of: `text` is the clause, behind such as are too short for a
+    chunk, and `text_ms` how long that is in all, so that whoever plays it can say what was heard.
+    A chunk that two clauses share is part of the later one.
+
+    Params that are changed while it runs hold from the next text on.
     """
 
     node_type = "EspeakTTSNode"
     default_executor = "process"
     accepts = frozenset({"text"})
     emits = frozenset({"audio"})
+    hot = frozenset({"voice", "rate_wpm", "pitch", "volume", "chunk_ms"})
 
     class Params(BaseParams):
         voice: str = Field(
@@ -77,21 +84,34 @@ class EspeakTTS(Operator):
         ctx.progress(0.0, "loading espeak-ng")
         self._library = EspeakLibrary()
         ctx.progress(0.5, f"loading voice {self.params.voice}")
-        with self._library.image() as image:
-            image.set_voice(self.params.voice)
+        self._try_voice()
 
     def process(self, packet: Packet, ctx: Context) -> Outputs:
         payload = packet.payload
         if not isinstance(payload, Text) or payload.channel == "ui":
             return packet
-        return self._speak(payload.text, ctx)
+        return self._speak(packet, payload.text, ctx)
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        """Try another voice.
+
+        Raises:
+            ValueError: there is no such voice.
+        """
+        if self.params.voice != before.voice:
+            self._try_voice()
 
     async def cleanup(self) -> None:
         library, self._library = self._library, None
         if library is not None:
             library.close()
 
-    def _speak(self, text: str, ctx: Context) -> Iterator[Audio]:
+    def _try_voice(self) -> None:
+        assert self._library is not None, "initialize has not run"
+        with self._library.image() as image:
+            image.set_voice(self.params.voice)
+
+    def _speak(self, packet: Packet, text: str, ctx: Context) -> Iterator[Packet]:
         assert self._library is not None, "initialize has not run"
         clauses = split_clauses(text)
         if not clauses:
@@ -103,17 +123,24 @@ class EspeakTTS(Operator):
             rate = image.sample_rate
             chunk_frames = rate * params.chunk_ms // 1000
             rest = np.empty(0, np.float32)
-            for clause in clauses:
+            unsaid = ""
+            for number, clause in enumerate(clauses, 1):
                 if ctx.cancelled:
                     return
+                unsaid = f"{unsaid} {clause}".lstrip()
                 spoken = np.concatenate((rest, _samples(image.speak(clause))))
                 spoken.flags.writeable = False  # so that chunks may be views of it
                 whole = len(spoken) // chunk_frames * chunk_frames
-                for start in range(0, whole, chunk_frames):
-                    yield Audio(spoken[start : start + chunk_frames], rate)
-                rest = spoken[whole:]
-            if len(rest):
-                yield Audio(rest, rate)
+                stop = whole if number < len(clauses) else len(spoken)
+                rest = spoken[stop:]
+                if not stop:  # too short for a chunk of its own
+                    continue
+                text_ms = str(stop * 1_000 // rate)
+                metadata = {**packet.metadata, "text": unsaid, "text_ms": text_ms}
+                unsaid = ""
+                for start in range(0, stop, chunk_frames):
+                    chunk = Audio(spoken[start : min(start + chunk_frames, stop)], rate)
+                    yield packet.with_payload(chunk, metadata)
 
 
 def split_clauses(text: str) -> list[str]:

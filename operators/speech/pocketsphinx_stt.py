@@ -31,6 +31,7 @@ from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Audio, Text
 from operators.audio.utterance import PART, Part, UtteranceCutter, marker_of, part_of
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from engine.operator import Context, Output
     from engine.packet import Packet
+    from engine.payloads import Control
     from operators.audio.utterance import Piece
 
 SAMPLE_RATE: Final = 16_000
@@ -68,6 +70,9 @@ class PocketSphinxSTT(Operator):
     it is. To the packet's metadata come `confidence` (0…1, the decoder's posterior probability, low
     even for what is right) and `duration_ms`. Payloads that are neither audio nor markers pass
     through.
+
+    What a CancelSpeculation takes back is dropped as far as it waits for its utterance to begin;
+    what the decoder has heard it cannot forget.
     """
 
     node_type = "PocketSphinxSTTNode"
@@ -75,6 +80,7 @@ class PocketSphinxSTT(Operator):
     accepts = frozenset({"audio", "json"})
     emits = frozenset({"text"})
     stateful = True
+    hot = frozenset({"noise_floor_dbfs"})
 
     class Params(BaseParams):
         grammar: str | None = Field(
@@ -116,10 +122,7 @@ class PocketSphinxSTT(Operator):
         ctx.progress(0.0, "loading acoustic model and dictionary")
         with tempfile.TemporaryDirectory(prefix="pocketsphinx-") as folder:
             self._decoder = _load(self.params, Path(folder), ctx)
-        if self.params.noise_floor_dbfs is not None:
-            amplitude = 32_768 * 10 ** (self.params.noise_floor_dbfs / 20)
-            noise = np.random.default_rng(_NOISE_SEED).normal(0, amplitude, SAMPLE_RATE)
-            self._noise = noise.astype(np.float32)
+        self._noise = _noise(self.params.noise_floor_dbfs)
         ctx.progress(1.0, "ready")
 
     def process(self, packet: Packet, ctx: Context) -> list[Output]:
@@ -132,7 +135,7 @@ class PocketSphinxSTT(Operator):
         marker = marker_of(payload)
         if marker is not None:
             self._streamed = True
-            self._cutter.mark(marker)
+            self._cutter.mark(marker, packet.origin)
             return []
         if not isinstance(payload, Audio):
             return [packet]
@@ -148,7 +151,7 @@ class PocketSphinxSTT(Operator):
         if part is not None:
             return self._follow(payload, part, ctx)
         if self._streamed:
-            return self._listen(self._cutter.feed(payload), ctx)
+            return self._listen(self._cutter.feed(payload, packet.origin), ctx)
         self._begin()
         self._hear(payload.mono(), ctx)
         return [self._end()]
@@ -158,6 +161,14 @@ class PocketSphinxSTT(Operator):
         if self._speaking:  # the stream ended between two parts
             outputs.append(self._end())
         return outputs
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._noise = _noise(self.params.noise_floor_dbfs)
+
+    def control(self, control: Control, ctx: Context) -> None:
+        span = taken_back(control)
+        if span is not None:
+            self._cutter.take_back(span)
 
     def reset(self, ctx: Context) -> None:
         self._cutter.reset()
@@ -237,6 +248,15 @@ class PocketSphinxSTT(Operator):
         self._rest = self._rest[:0]
         self._decoder.end_utt()
         return self._decoder.hyp()
+
+
+def _noise(floor_dbfs: float | None) -> npt.NDArray[np.float32]:
+    """A second of the noise that is laid under speech."""
+    if floor_dbfs is None:
+        return np.zeros(1, np.float32)
+    amplitude = 32_768 * 10 ** (floor_dbfs / 20)
+    noise = np.random.default_rng(_NOISE_SEED).normal(0, amplitude, SAMPLE_RATE)
+    return noise.astype(np.float32)
 
 
 def _load(params: PocketSphinxSTT.Params, folder: Path, ctx: Context) -> Any:

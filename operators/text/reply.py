@@ -81,6 +81,7 @@ class RuleReply(Operator):
     node_type = "RuleReplyNode"
     accepts = frozenset({"text"})
     emits = frozenset({"text"})
+    hot = frozenset({"rules", "fallback"})
 
     class Params(BaseParams):
         rules: tuple[Rule, ...] = Field((), description="tried in order, the first match answers")

@@ -7,6 +7,7 @@ sentences, such as speech synthesis.
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, field_validator
@@ -14,12 +15,15 @@ from pydantic import Field, field_validator
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
 from engine.payloads import Text
+from operators.taking_back import taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from engine.interruption import CancelledSpan
     from engine.operator import Context, Output
-    from engine.packet import Packet
+    from engine.packet import Origin, Packet
+    from engine.payloads import Control
 
 #: What models send where a turn of text, or of speech, ends.
 END_MARKS: Final = ("<|text_end|>", "<|audio_end|>")
@@ -39,12 +43,18 @@ class TextCollector(Operator):
     text of its own; so does a change of language or channel, without a mark. The end of the stream
     ends it, too. Without `yield_partial_on_end` what has no end yet is dropped at a mark, and at
     the end of the stream. Payloads that are not text pass through at once.
+
+    Other params hold for what is held, too, when the next text comes. What a CancelSpeculation
+    takes back is dropped of what is held, by the media times of the packets that brought it.
     """
 
     node_type = "TextCollectorNode"
     accepts = frozenset({"text"})
     emits = frozenset({"text"})
     stateful = True
+    hot = frozenset(
+        {"split_pattern", "min_sentence_length", "yield_partial_on_end", "max_sentence_length"}
+    )
 
     class Params(BaseParams):
         split_pattern: str = Field(
@@ -78,6 +88,10 @@ class TextCollector(Operator):
         self._held = ""
         #: Language and channel of what is held.
         self._kind = ("", "")
+        #: Characters that have come, and of each packet whose text is held: (those that had come
+        #: with it, its origin).
+        self._received = 0
+        self._origins: deque[tuple[int, Origin]] = deque()
 
     def process(self, packet: Packet, ctx: Context) -> list[Output]:
         text = packet.payload
@@ -88,15 +102,43 @@ class TextCollector(Operator):
         if kind != self._kind:
             outputs += self._take()
             self._kind = kind
-        self._held += text.text
+        self._hold(text.text, packet.origin)
         outputs += self._collect()
+        while self._origins and self._origins[0][0] <= self._received - len(self._held):
+            self._origins.popleft()
         return outputs
 
     def flush(self, ctx: Context) -> list[Output]:
         return [*self._end()]
 
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        self._pattern = re.compile(self.params.split_pattern)
+
+    def control(self, control: Control, ctx: Context) -> None:
+        span = taken_back(control)
+        if span is not None:
+            self._drop(span)
+
     def reset(self, ctx: Context) -> None:
         self._held = ""
+        self._origins.clear()
+
+    def _drop(self, span: CancelledSpan) -> None:
+        """Drop what packets of a span have brought."""
+        begin = self._received - len(self._held)
+        held, origins = self._held, self._origins
+        self._held, self._origins = "", deque()
+        for stop, origin in origins:
+            text, held = held[: stop - begin], held[stop - begin :]
+            begin = stop
+            if not span(origin):
+                self._hold(text, origin)
+
+    def _hold(self, text: str, origin: Origin) -> None:
+        if text:  # of what is empty nothing is held
+            self._held += text
+            self._received += len(text)
+            self._origins.append((self._received, origin))
 
     def _collect(self) -> Iterator[Text]:
         """Everything that is complete in what is held."""

@@ -40,6 +40,7 @@ class VideoFormat(Operator):
     emits = frozenset({"video"})
     default_executor = "process"  # 5 ms for 1920 × 1080
     rate = "one_to_one"
+    hot = frozenset({"matrix", "range"})
 
     class Params(BaseParams):
         format: RawFormat = Field("rgb24", description="pixel format of what comes out")
@@ -53,6 +54,9 @@ class VideoFormat(Operator):
     _converter: Converter
 
     async def initialize(self, ctx: Context) -> None:
+        self._converter = Converter(self.params.matrix, self.params.range)
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
         self._converter = Converter(self.params.matrix, self.params.range)
 
     def process(self, packet: Packet, ctx: Context) -> Output:

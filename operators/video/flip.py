@@ -36,6 +36,7 @@ class VideoFlip(Operator):
     accepts = frozenset({"video"})
     emits = frozenset({"video"})
     rate = "one_to_one"
+    hot = frozenset({"direction"})
 
     class Params(BaseParams):
         direction: Literal["vertical", "horizontal"] = Field(

@@ -44,6 +44,7 @@ class VideoScale(Operator):
     emits = frozenset({"video"})
     default_executor = "process"  # 2 to 10 ms for 1920 × 1080
     rate = "one_to_one"
+    hot = frozenset({"width", "height", "keep_aspect", "interpolation"})
 
     class Params(BaseParams):
         width: int | None = Field(
@@ -70,6 +71,10 @@ class VideoScale(Operator):
 
     async def initialize(self, ctx: Context) -> None:
         self._converter = Converter(interpolation=self.params.interpolation)
+
+    def params_changed(self, before: Params, ctx: Context) -> None:
+        if self.params.interpolation != before.interpolation:
+            self._converter = Converter(interpolation=self.params.interpolation)
 
     def process(self, packet: Packet, ctx: Context) -> Output:
         """Scale one frame.

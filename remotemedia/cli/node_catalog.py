@@ -61,6 +61,7 @@ class ParamFacts:
         required: whether there is no default.
         default: the default, where there is one.
         description: what it is for, or "".
+        hot: whether it may change while it runs.
         schema: the same as JSON schema.
     """
 
@@ -70,6 +71,7 @@ class ParamFacts:
     required: bool
     default: Any = None
     description: str = ""
+    hot: bool = False
     schema: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -196,7 +198,7 @@ def facts_of(node_type: str, registry: Registry) -> NodeFacts:
         held_max=cls.held_max,
         concurrency=cls.concurrency,
         unknown_params=cls.Params.model_config.get("extra") == "allow",
-        params=_params(cls.Params),
+        params=_params(cls.Params, cls.hot),
     )
 
 
@@ -209,7 +211,7 @@ def _place(spec: OperatorSpec) -> tuple[str, str]:
     return "local", "default"
 
 
-def _params(model: type[BaseModel]) -> list[ParamFacts]:
+def _params(model: type[BaseModel], hot: frozenset[str]) -> list[ParamFacts]:
     schemas = schema_of(model)
     spellings = accepted_spellings(model)
     keys = {key: name for name, key in spellings.items() if name in model.model_fields}
@@ -224,7 +226,16 @@ def _params(model: type[BaseModel]) -> list[ParamFacts]:
             default = info.get_default(call_default_factory=True, validated_data={})
         about = schema.get("description") or ""
         found.append(
-            ParamFacts(name, [name, *others], type_text(schema), required, default, about, schema)
+            ParamFacts(
+                name=name,
+                spellings=[name, *others],
+                type=type_text(schema),
+                required=required,
+                default=default,
+                description=about,
+                hot=name in hot,
+                schema=schema,
+            )
         )
     return found
 

@@ -29,7 +29,8 @@ _HEAD = """\
 
 Every node type of RemoteMedia, by the folder of its operator. `remotemedia nodes show TYPE` says
 the same of one, and of those that you or other packages bring along. Params may be written in
-`snake_case` or `camelCase`.
+`snake_case` or `camelCase`. Those that may change while a node runs are changed by
+`session.set_params`.
 
 <!-- Made by python -m remotemedia.cli.node_pages from the operators' classes. -->
 """
@@ -91,6 +92,9 @@ def _section(facts: NodeFacts) -> Iterator[str]:
         yield "|---|---|---|---|"
         yield from map(_param, facts.params)
         yield ""
+        hot = [param.name for param in facts.params if param.hot]
+        if hot:
+            yield f"May change while it runs: {_names(hot)}.\n"
 
 
 def _param(param: ParamFacts) -> str:
@@ -107,8 +111,8 @@ def _kinds(kinds: list[str] | None) -> str:
     return "any" if kinds is None else ", ".join(kinds) or "nothing"
 
 
-def _names(ports: list[str]) -> str:
-    return ", ".join(f"`{port}`" for port in ports) or "none"
+def _names(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 if __name__ == "__main__":

@@ -161,6 +161,7 @@ def _param_lines(param: ParamFacts) -> Iterator[str]:
     others = param.spellings[1:]
     also = f" (also {', '.join(others)})" if others else ""
     yield f"  {param.name}{also}"
-    yield f"      {param.type}; {param.default_text}"
+    hot = "; may change while it runs" if param.hot else ""
+    yield f"      {param.type}; {param.default_text}{hot}"
     if param.description:
         yield f"      {' '.join(param.description.split())}"

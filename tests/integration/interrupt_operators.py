@@ -6,8 +6,12 @@ import asyncio
 import time
 from pathlib import Path
 
+import reactivex
+import reactivex.operators as rx
+
 from engine.operator import Operator, Params
 from engine.payloads import Json, Text
+from engine.reactive.adapter import RxOperator
 
 
 class InFolder(Operator):
@@ -138,6 +142,45 @@ class SlowText(Operator):
     def process(self, packet, ctx):
         time.sleep(self.params.seconds)
         return Text(f"{packet.payload.text}>slow")
+
+
+class RxTwice(RxOperator):
+    """Two outputs for each packet, by a chain of reactivex operators."""
+
+    def chain(self, inlet):
+        return inlet.pipe(rx.flat_map(lambda packet: reactivex.of(packet, packet)))
+
+
+class Collect(Operator):
+    """Three texts in one, and at the end what is left."""
+
+    stateful = True
+
+    async def initialize(self, ctx):
+        self.kept = []
+
+    def reset(self, ctx):
+        self.kept = []
+
+    def process(self, packet, ctx):
+        self.kept.append(packet.payload.text)
+        return self.flush(ctx) if len(self.kept) == 3 else None
+
+    def flush(self, ctx):
+        kept, self.kept = self.kept, []
+        return Text("+".join(kept)) if kept else None
+
+
+class RxCollect(RxOperator):
+    """The same as a chain of reactivex operators."""
+
+    def chain(self, inlet):
+        return inlet.pipe(
+            rx.map(lambda packet: packet.payload.text),
+            rx.buffer_with_count(3),
+            rx.filter(bool),
+            rx.map(lambda texts: Text("+".join(texts))),
+        )
 
 
 class Interrupting(Operator):

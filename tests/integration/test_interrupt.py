@@ -6,6 +6,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import itertools
 import os
 import random
 import signal
@@ -25,20 +26,28 @@ from tests.integration.interrupt_operators import (
     AsyncFlush,
     Awaiting,
     Busy,
+    Collect,
     Endless,
     EndlessAsync,
     Gather,
     Interrupting,
     Polling,
+    RxCollect,
+    RxTwice,
     SlowText,
     Three,
 )
 from tests.integration.restart_operators import Fail
-from tests.integration.test_restart import restarting
+from tests.integration.test_restart import OFTEN, restarting
 
 pytestmark = pytest.mark.process
 
 PLACES = ["local", "process"]
+
+
+#: A process of its own that is replaced when it fails, where the node may be.
+RESTARTING = "restarting"
+KEEP_STATE = {"Collect", "RxCollect", "RxTwice"}
 
 
 def pipeline_of(*steps, **settings):
@@ -85,7 +94,7 @@ def nothing_under_way(session):
 def some_graph(seed):
     """Nodes, links, executors and settings of a graph of two to six nodes."""
     rnd = random.Random(seed)
-    kinds = ["Pass", "Mark", "SlowMark", "Twice", "StreamTwice", "SlowText", "SlowText"]
+    kinds = ["Pass", "Mark", "SlowMark", "Twice", "StreamTwice", "RxTwice", "SlowText", "SlowText"]
     nodes, links = {}, []
     for position in range(rnd.randint(2, 6)):
         before = rnd.sample(sorted(nodes), min(position, rnd.choice([1, 1, 1, 2])))
@@ -94,20 +103,27 @@ def some_graph(seed):
     choices = ["local", "process"]
     if seed % 3 == 0:
         choices = ["local", {"process": "g"}, {"process": "h"}]
+    elif seed % 3 == 1:
+        choices = ["local", "process", RESTARTING]
     places = {node: rnd.choice(choices) for node in nodes}
     return nodes, links, places, {"channel_capacity": rnd.choice([1, 2, 5, 100])}
 
 
 def graph_of(nodes, links, places, **settings):
     registry = make_registry()
-    registry.register(SlowText)
+    for cls in (SlowText, RxTwice, Collect, RxCollect):
+        registry.register(cls)
+    described = []
+    for node, kind in nodes.items():
+        place = places.get(node, "local")
+        fields = {"executor": "process" if place == RESTARTING else place}
+        if place == RESTARTING and kind not in KEEP_STATE:
+            fields["restart"] = OFTEN
+        described.append({"id": node, "node_type": kind, "params": {}} | fields)
     manifest = {
         "version": "v1",
         "metadata": {"name": "law"},
-        "nodes": [
-            {"id": node, "node_type": kind, "params": {}, "executor": places.get(node, "local")}
-            for node, kind in nodes.items()
-        ],
+        "nodes": described,
         "connections": [{"from": source, "to": target} for source, target in links],
     }
     return Pipeline.from_manifest(
@@ -125,14 +141,26 @@ def told(packet):
     return packet.source.node, packet.sequence, digest(packet.payload)
 
 
-async def interrupted_run(pipeline, count, rnd):
+def numbers_of(packet):
+    """The packets that an output is made of; each was sent with its number as text."""
+    return [int(text.split(">")[0]) for text in packet.payload.text.split("+")]
+
+
+async def interrupted_run(pipeline, count, rnd, scopes=None):
     """Send packets and interrupt between some of them; check what must hold at any moment.
+
+    Args:
+        pipeline: what is interrupted.
+        count: how many packets.
+        rnd: says when, and in which scope.
+        scopes: which there are; by default all.
 
     Returns:
         Outputs, how many were sent before the last interrupt, and the nodes that were in a scope.
     """
     plan = pipeline.plan()
     known = sorted(node.id for stage in plan.stages for node in stage.nodes)
+    scopes = [None, *known] if scopes is None else scopes
     outputs, acks = [], []
     #: Node → what its outputs may be of from now on: this generation, this packet.
     floors = collections.defaultdict(lambda: (0, 0))
@@ -142,12 +170,12 @@ async def interrupted_run(pipeline, count, rnd):
         async for packet in session.outputs():
             generation, sequence = floors[packet.source.node]
             assert packet.generation >= generation, packet
-            assert packet.sequence >= sequence, packet
+            assert min(numbers_of(packet), default=packet.sequence) >= sequence, packet
             outputs.append(packet)
 
     async def interrupt(session):
         nonlocal before_last
-        scope = rnd.choice([None, *known])
+        scope = rnd.choice(scopes)
         acks.append(await session.interrupt(scope, deadline_s=PATIENCE_S))
         everything = acks[-1].nodes == frozenset(known)
         assert acks[-1].nodes == scope_of(plan, scope)
@@ -195,6 +223,22 @@ async def test_nothing_stale_leaves_and_nothing_newer_is_lost(seed):
         sequences = [packet.sequence for packet in outputs if packet.source.node == node]
         if ways_to(node, links) == 1:
             assert sequences == sorted(sequences)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_an_aggregator_holds_nothing_stale_and_loses_nothing_newer(seed):
+    rnd = random.Random(seed + 5000)
+    steps = [*rnd.choices(["Pass", "SlowMark", "SlowText"], k=rnd.randint(0, 2))]
+    steps += [rnd.choice(["Collect", "RxCollect"]), *rnd.choices(["Pass", "SlowMark"], k=1)]
+    nodes = {f"n{position}": kind for position, kind in enumerate(steps)}
+    places = {node: rnd.choice(["local", "process", RESTARTING]) for node in nodes}
+    pipeline = graph_of(
+        nodes, list(itertools.pairwise(nodes)), places, channel_capacity=rnd.choice([1, 3, 100])
+    )
+    outputs, before_last, _ = await interrupted_run(pipeline, 60, rnd, [None])
+    numbers = [number for packet in outputs for number in numbers_of(packet)]
+    assert numbers == sorted(set(numbers))  # nothing twice, in order
+    assert set(range(before_last, 60)) <= set(numbers)
 
 
 # ---------------------------------------------------------------------------------- cases

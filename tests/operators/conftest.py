@@ -43,6 +43,7 @@ class RecordingContext:
         self.session_id = "session"
         self.logger = logging.getLogger("tests.operators")
         self.cancelled = False
+        self.now_ns = 0
         self.steps: list[tuple[float, str]] = []
 
     def to(self, port: str, payload: Any) -> Emission:

@@ -148,6 +148,7 @@ CASES = {
         lambda: [*_tone(8_000, channels=2), Json({"gain_db": 3}), *_tone(8_000, channels=2)],
     ),
     "MixerNode": ({"gainDb": {"in0": 3}, "waitMaxMs": 60_000}, lambda: _tone(8_000, channels=2)),
+    "PlaybackNode": ({"blockMs": 15}, lambda: [*_tone(8_000, blocks=3), Text("end")]),
     "RustFormatConverterNode": ({"target_format": "i32"}, lambda: _tone(8_000, channels=2)),
     "RustVADNode": ({"frameDurationMs": 20}, _speech),
     "SilenceDetectorNode": ({"minSilenceMs": 100}, _speech),

@@ -91,6 +91,22 @@ def telling(place):
     return place.write("telling_operators.py", MODULE)
 
 
+class TestHot:
+    def test_a_param_says_whether_it_may_change_while_it_runs(self, invoke):
+        lines = invoke("show", "FastResampleNode").stdout.splitlines()
+        assert not any("may change" in line for line in lines)
+        lines = invoke("show", "GainNode").stdout.splitlines()
+        assert [line for line in lines if "default 10.0" in line] == [
+            "      number from 0 to 60000; default 10.0; may change while it runs"
+        ]
+
+    def test_as_json(self, invoke):
+        facts = json.loads(invoke("show", "MixerNode", "--json").stdout)
+        assert {param["name"] for param in facts["params"] if param["hot"]} == {
+            *("clip", "gain_db", "skew_max_ms", "wait_max_ms")
+        }
+
+
 class TestList:
     def test_every_operator_of_this_project_can_be_had(self):
         rows = {row.node_type: row for row in rows_of(registry_with([], Settings()))}

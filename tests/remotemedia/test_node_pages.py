@@ -15,6 +15,13 @@ def test_every_node_type_is_on_it():
     assert [name for name in NODE_TYPES if name not in text] == []
 
 
+def test_it_says_which_params_may_change_while_a_node_runs():
+    section = node_pages.render().partition("### GainNode")[2].partition("### ")[0]
+    assert "May change while it runs: `gain_db`, `ramp_ms`." in section
+    section = node_pages.render().partition("### DelayNode")[2].partition("### ")[0]
+    assert "May change" not in section
+
+
 def test_a_stale_page_is_told(tmp_path, monkeypatch, capsys):
     page = tmp_path / "nodes.md"
     monkeypatch.setattr(node_pages, "PAGE", page)

@@ -8,7 +8,7 @@ import pytest
 from engine.config import Settings
 from engine.errors import InitTimeoutError, UsageError
 from engine.operator import Operator
-from engine.payloads import Text
+from engine.payloads import CancelSpeculation, Control, Text
 from engine.pipeline import Pipeline
 from engine.testing import Reader, Script, play, run_virtual
 
@@ -153,3 +153,17 @@ def test_a_node_in_a_process_is_refused_by_name_and_nothing_starts():
         ' real: place it with .on("local") or "executor": "local", or run the session by'
         " asyncio.run"
     )
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_span_is_taken_back_at_the_instant_it_was_sent_and_may_be_sent_again(again):
+    async def taken_back():
+        async with (Pipeline("v") | Think()).session() as session:
+            await session.send(Text("x"), timestamp_ns=5)
+            await session.control(Control(CancelSpeculation(0, 10)))
+            if again:
+                await session.send(Text("y"), timestamp_ns=5)
+            await session.end_input()
+            return [packet.payload.text async for packet in session.outputs()]
+
+    assert run_virtual(taken_back()) == ["y"] * again

@@ -1,5 +1,6 @@
 """A worker's lane, with a test in the server's place."""
 
+import os
 import socket
 import threading
 
@@ -10,6 +11,7 @@ from engine.workers.control_page import ControlPage
 from engine.workers.lane import Lane
 from engine.workers.messages import (
     MESSAGE_BYTES_MAX,
+    ControlEvent,
     FailedEvent,
     FinishedEvent,
     HeartbeatEvent,
@@ -21,6 +23,8 @@ from engine.workers.messages import (
     SettledEvent,
     ShutdownCommand,
     SpawnReplyEvent,
+    SteerCommand,
+    SteeredEvent,
     decode,
     encode,
 )
@@ -33,8 +37,8 @@ class Server:
         self.end = end
         end.settimeout(PATIENCE_S)
 
-    def say(self, message):
-        self.end.send(encode(message))
+    def say(self, message, fds=()):
+        socket.send_fds(self.end, [encode(message)], fds)
 
     def hear(self):
         return decode(self.end.recv(MESSAGE_BYTES_MAX))
@@ -165,6 +169,46 @@ def test_every_interrupt_is_handed_on(ends):
     assert told.settlement() == Settlement(
         5, {"a→b": 3}, {"b": (Played(7, 20, 40, {"text": "ja"}),)}
     )
+
+
+def test_an_order_brings_its_descriptors(ends):
+    server, lane, _ = ends
+    read, write = os.pipe()
+    early, late = SteerCommand(1, {"verb": "attach"}, {"shows": {}}), SteerCommand(2, {})
+    server.say(early, [read, write])
+    os.close(read)
+    server.say(PingCommand(1))
+    assert server.hear() == PongEvent(1)  # the first came before anybody wanted to know
+    seen = []
+    lane.on_command(lambda command, fds: seen.append((command, fds)))
+    server.say(late, [write])
+    server.say(PingCommand(2))
+    assert server.hear() == PongEvent(2)
+    assert [command for command, _ in seen] == [early, late]
+    (reading, writing), (also_writing,) = (fds for _, fds in seen)
+    for fd in (write, writing, also_writing):
+        os.write(fd, b"x")
+        os.close(fd)
+    assert os.read(reading, 10) == b"xxx"
+    assert not os.get_inheritable(reading)
+    os.close(reading)
+
+
+def test_it_says_what_became_of_an_order(ends):
+    server, lane, _ = ends
+    lane.steered(3, {"params": {"gain": 2.0}})
+    assert server.hear() == SteeredEvent(3, {"params": {"gain": 2.0}})
+    lane.refused(4, {"code": "usage", "message": "m", "context": {}, "traceback": "x" * 1_000_000})
+    heard = server.hear()
+    assert (heard.number, heard.answer, heard.error["message"]) == (4, {}, "m")
+    with pytest.raises(ValueError, match="exceeds"):
+        lane.steered(5, {"params": {"text": "x" * MESSAGE_BYTES_MAX}})
+    lane.control("a", {"message": {"batch_hint": {"suggested_batch_size": 2}}})
+    assert server.hear() == ControlEvent(
+        "a", {"message": {"batch_hint": {"suggested_batch_size": 2}}}
+    )
+    with pytest.raises(TypeError):
+        lane.control("a", {"metadata": object()})
 
 
 def test_it_outlives_callbacks_that_raise_and_strange_messages(ends, capsys):

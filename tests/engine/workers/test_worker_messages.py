@@ -15,6 +15,8 @@ from engine.workers.messages import (
     PongEvent,
     ProgressEvent,
     SpawnCommand,
+    SteerCommand,
+    SteeredEvent,
     decode,
     encode,
     trimmed_error,
@@ -74,6 +76,11 @@ def test_a_cut_message_is_refused(message, data):
         '{"type": ["pong"], "token": 1}',
         '{"type": "exited", "worker_id": 1, "code": "0"}',
         '{"type": "failed", "error": []}',
+        '{"type": "steer", "number": 1}',
+        '{"type": "steer", "number": 1, "order": []}',
+        '{"type": "steer", "number": 1, "order": {}, "edges": [1]}',
+        '{"type": "steered", "number": 1, "answer": null}',
+        '{"type": "control", "node_id": 1, "control": {}}',
         '{"type": "nonsense"}',
         '{"token": 1}',
         "[]",
@@ -89,6 +96,8 @@ def test_damaged_and_unknown_messages_are_refused(text):
 def test_defaults_may_be_left_out():
     assert decode(b'{"type": "pong", "token": 3}') == PongEvent(3)
     assert decode(b'{"type": "exited", "worker_id": 1}') == ExitedEvent(1)
+    assert decode(b'{"type": "steer", "number": 1, "order": {}}') == SteerCommand(1, {})
+    assert decode(b'{"type": "steered", "number": 1}') == SteeredEvent(1)
 
 
 def test_what_json_cannot_carry_is_refused():

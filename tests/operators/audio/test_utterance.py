@@ -137,10 +137,10 @@ def test_a_large_packet_is_not_kept_for_a_part_of_it():
     cutter = UtteranceCutter(30_000)
     large = Audio(stream(100_000), RATE)
     list(cutter.feed(large))
-    assert not np.shares_memory(cutter._recent[0], large.samples)
+    assert not np.shares_memory(cutter._recent[0].samples, large.samples)
     small = Audio(stream(100), RATE)
     list(cutter.feed(small))
-    assert np.shares_memory(cutter._recent[-1], small.samples)
+    assert np.shares_memory(cutter._recent[-1].samples, small.samples)
 
 
 @pytest.mark.parametrize("size", [7, 100, 2_500])

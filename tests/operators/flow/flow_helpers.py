@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from engine.errors import RemoteMediaError
 from engine.payloads import Audio, Binary, CancelSpeculation, Control, Json, Text
+from engine.stage_steering import HandEnds, StageSteering
+from engine.steering import SetParams
 from engine.testing import StageBench
 
 HERE = __name__
@@ -41,6 +44,28 @@ def play(bench, *steps):
 
 def end(bench, *at):
     bench.finish(*at)
+    bench.run()
+
+
+def change(bench, **params):
+    """Change params of the only node; gives its params as they are now.
+
+    Raises:
+        RemoteMediaError: it was refused.
+    """
+    answers = []
+    order = SetParams("node", params)
+    StageSteering([bench.stage]).apply(order, HandEnds(), answers.append)
+    bench.run()
+    (answer,) = answers
+    if isinstance(answer, RemoteMediaError):
+        raise answer
+    return answer["params"]
+
+
+def tell(bench, message):
+    """Tell the only node a control message; the stage drops nothing of what comes behind it."""
+    bench.stage.tell(Control(message), frozenset({"node"}), before_ns=0)
     bench.run()
 
 

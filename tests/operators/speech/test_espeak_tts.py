@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_two_nodes_may_speak_at_the_same_time(drive, joined, make_packet):
     heard = [[], []]
     for _ in range(1_000):
         for stream, chunks in zip(streams, heard, strict=True):
-            chunks.extend(chunk for chunk in [next(stream, None)] if chunk is not None)
+            chunks.extend(chunk.payload for chunk in [next(stream, None)] if chunk is not None)
     for chunks, expected in zip(heard, alone, strict=True):
         assert np.array_equal(joined(chunks), expected)
 
@@ -72,12 +73,27 @@ def test_clauses_sound_as_they_do_together(drive):
     assert apart == pytest.approx(together, rel=0.01)
 
 
+@pytest.mark.parametrize("chunk_ms", [20, 40, 1_000])
+def test_a_chunk_says_what_is_spoken_and_for_how_long_in_all(drive, make_packet, chunk_ms):
+    packet = make_packet(Text("Yes, it is. Yes, it is."), sequence=3, metadata={"id": "7"})
+    chunks = drive(EspeakTTS(chunk_ms=chunk_ms)).feed(packet)
+    runs = [list(run) for _, run in itertools.groupby(chunks, lambda chunk: id(chunk.metadata))]
+    texts = [run[0].metadata["text"] for run in runs]
+    assert " ".join(texts) == packet.payload.text
+    if chunk_ms < 100:
+        assert texts == ["Yes,", "it is."] * 2
+    assert {chunk.metadata["id"] for chunk in chunks} == {"7"}
+    for run in runs:
+        length_ms = sum(chunk.payload.frames for chunk in run) / 22.05
+        assert int(run[0].metadata["text_ms"]) == int(length_ms)
+
+
 def test_an_unwanted_text_is_not_spoken_to_the_end(drive, make_packet):
     voice = drive(EspeakTTS())
     stream = voice.operator.process(make_packet(Text(TEXT)), voice.ctx)
     next(stream)
     voice.ctx.cancelled = True
-    assert sum(chunk.frames for chunk in stream) < 22_050
+    assert sum(chunk.payload.frames for chunk in stream) < 22_050
 
 
 def test_an_abandoned_text_leaves_nothing_loaded(drive, make_packet):
