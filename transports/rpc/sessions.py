@@ -153,9 +153,8 @@ class SessionRegistry:
         self._live[live.id] = live
         self.opened[method] += 1
         _CURRENT.set(live.id)
-        logger.info(
-            "session_opened", extra={"session_id": live.id, "method": method, "plan": plan.name}
-        )
+        facts = {"session_id": live.id, "method": method, "plan": plan.name}
+        logger.info("session_opened", extra=facts | ({"client": live.owner} if live.owner else {}))
         return live
 
     async def end(self, live: LiveSession) -> None:

@@ -126,6 +126,7 @@ async def test_nothing_of_a_token_is_logged(guarded, caplog):
             await status_of(CALLS["ExecutePipeline"](guarded.client, bearer(token)))
     said = json.dumps([str(vars(record)) for record in caplog.records])
     assert "unauthenticated" in said
+    assert "client-1" in said
     assert "secret" not in said
 
 
