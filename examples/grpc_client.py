@@ -12,6 +12,7 @@ import os
 import queue
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import grpc
 
@@ -28,7 +29,7 @@ METADATA = [("authorization", f"Bearer {TOKEN}")] if TOKEN else []
 
 
 @contextlib.contextmanager
-def a_server():
+def a_server() -> Iterator[str]:
     """A server on any free port; gives its address."""
     command = ["remotemedia", "serve", "--grpc", "127.0.0.1:0"]
     with subprocess.Popen(
@@ -38,13 +39,13 @@ def a_server():
         server.terminate()
 
 
-def manifest(name, node_id, node_type, **params):
-    node = execution_pb2.NodeManifest(id=node_id, node_type=node_type, params=json.dumps(params))
+def manifest(name: str, node_id: str, node_type: str) -> execution_pb2.PipelineManifest:
+    node = execution_pb2.NodeManifest(id=node_id, node_type=node_type, params="{}")
     metadata = execution_pb2.ManifestMetadata(name=name)
     return execution_pb2.PipelineManifest(version="v1", metadata=metadata, nodes=[node])
 
 
-def calculate(channel, value):
+def calculate(channel: grpc.Channel, value: dict[str, object]) -> None:
     """One call: all inputs in, all outputs out. What is wrong with a pipeline is told in-band."""
     service = execution_pb2_grpc.PipelineExecutionServiceStub(channel)
     request = execution_pb2.ExecuteRequest(
@@ -64,7 +65,7 @@ def calculate(channel, value):
         print(f"calculator: {response.result.data_outputs['calculator'].json.json_payload}")
 
 
-def collect(channel, pieces):
+def collect(channel: grpc.Channel, pieces: list[str]) -> None:
     """A stream: pieces of a text go in as they come, sentences come out."""
     service = streaming_pb2_grpc.StreamingPipelineServiceStub(channel)
     requests = queue.SimpleQueue()
@@ -94,7 +95,7 @@ def collect(channel, pieces):
             print(f"closed: {response.closed.reason}")
 
 
-def main(address):
+def main(address: str) -> None:
     with grpc.insecure_channel(address) as channel:
         calculate(channel, {"operation": "add", "operands": [2, 3]})
         calculate(channel, {"operation": "divide", "operands": [2, 0]})
