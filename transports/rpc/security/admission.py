@@ -69,20 +69,20 @@ class Admission(grpc.aio.ServerInterceptor):
         if refusal is not None:
             logger.warning("over_quota", extra={"method": method[:200], "client": client})
             return refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
+        set_caller(client)  # this is the call's own task
         handler = await continuation(handler_call_details)
-        if handler is None or (self._tokens is None and self._quotas.unlimited):
+        if handler is None or self._quotas.unlimited:
             return handler
 
         @contextlib.asynccontextmanager
         async def admitted(context: Any) -> AsyncIterator[Any]:
-            set_caller(client)
             # Asked again: of calls that came together, each was let in by itself.
             refusal = account.no_more_calls() if opens else None
             if refusal is not None:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
             account.calls += opens
             try:
-                yield context if account.quotas.unlimited else _SlowedContext(context, account)
+                yield _SlowedContext(context, account)
             finally:
                 account.calls -= opens
 
