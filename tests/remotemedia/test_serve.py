@@ -237,17 +237,31 @@ def test_a_drain_ends_what_is_open_when_its_time_is_over(serve):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_second_signal_ends_it_at_once(serve, number, code):
-    service = serve("--drain", "3600")
+def test_a_second_signal_ends_it_at_once(serve, place, number, code):
+    service = serve("--drain", "3600", "--operators", OPERATORS)
     with service.channel() as channel:
-        stream = OpenStream(channel)
+        stream = OpenStream(channel, graph((place.id("a"), "ProcessUpper", {})))
+        assert place.left() != set()
         service.signal(number)
         _read_log_until(service, "draining")
         service.signal(number)
         ended, _ = service.end()
         assert ended == code
+        assert place.left() == set()
         (closed,) = stream.abandoned()
         assert closed.closed.reason == "The service was stopped"
+
+
+def test_a_service_that_is_killed_leaves_no_process(serve, place):
+    service = serve("--operators", OPERATORS)
+    with service.channel() as channel:
+        stream = OpenStream(channel, graph((place.id("a"), "ProcessUpper", {})))
+        assert place.left() != set()
+        service.signal(signal.SIGKILL)
+        assert service.end()[0] == -signal.SIGKILL
+        with pytest.raises(grpc.RpcError):
+            stream.abandoned()
+    place.wait_left_gone()
 
 
 def test_the_log_has_a_json_object_per_line_with_session_ids(serve):
