@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 import wave
@@ -147,6 +148,26 @@ def test_a_server_that_is_not_there_is_told(server):
 def test_the_start_on_a_server_is_shown(server):
     _, err = server.run(document({"m": "ProcessModel"}))
     assert "m: loading_model: half of the weights" in err
+
+
+def test_a_second_ctrl_c_ends_the_session_on_the_server(server):
+    (server.folder / "in.txt").write_text("wait\n")
+    path = server.folder / "manifest.json"
+    path.write_text(json.dumps(document({"n": "NeverAt"})))
+    command = [COMMAND, "run", "--server", server.address, path, "-i", "in.txt"]
+    with subprocess.Popen(command, cwd=server.folder, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            said = iter(process.stderr.readline, "")
+            assert any("read, 1 packet" in line for line in said)
+            assert len(server.sessions) == 1
+            process.send_signal(signal.SIGINT)
+            assert any("what is under way is finished" in line for line in said)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    eventually(lambda: not len(server.sessions))
 
 
 # --- sessions ------------------------------------------------------------------------------------
