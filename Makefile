@@ -20,7 +20,7 @@ VENV_WORKS := $(shell $(PY) -c 'import sys; assert sys.version_info >= (3, 11)' 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test fault check gen gen-check format format-check lint types imports docs pins bench peers peers-pins \
+.PHONY: help setup run test test-all fault check gen gen-check format format-check lint types imports docs pins bench peers peers-pins \
 	clean broken
 
 help: ## list the commands
@@ -77,6 +77,14 @@ run: $(READY) ## run the demo
 
 test: $(READY) ## run the tests (ARGS="-k words" narrows them)
 	@$(PY) -m pytest $(ARGS)
+
+TYPESCRIPT := examples/typescript
+# Besides the tests, what needs Node.js and packages of its registry; pinned, as all others.
+test-all: test ## the tests, and those that need Node.js: the client in TypeScript
+	@command -v npm >/dev/null || { echo "make test-all needs Node.js 20 or newer with npm" >&2; exit 1; }
+	@npm --prefix $(TYPESCRIPT) ci --silent
+	@npm --prefix $(TYPESCRIPT) run --silent build
+	@$(PY) -m pytest tests/examples/all_typescript.py
 
 fault: $(READY) ## the whole kill matrix and 200 sessions; MINUTES=n: random cells for so long
 	@$(if $(MINUTES),$(PY) -m tests.fault.soak --minutes $(MINUTES),FAULT=all $(PY) -m pytest tests/fault) \

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import textwrap
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,18 +18,22 @@ _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
     "asctime",
     "taskName",
 }
+#: No line that begins otherwise is a line of its own, whatever stands in an error's text.
+_INDENT: Final = "    "
 
 
 class LineFormatter(logging.Formatter):
     """Writes a record as one line: when, how bad, whose, what, and all its facts."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """See `logging.Formatter`; a traceback follows on lines of its own."""
+        """See `logging.Formatter`; a traceback follows on lines of its own, indented."""
         data = _facts(record)
         said = "".join(f" {name}={_shown(value)}" for name, value in data.items())
         text = _one_line(record.getMessage())
         line = f"{_when(record)} {record.levelname.lower()} {record.name} {text}{said}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if not record.exc_info:
+            return line
+        return f"{line}\n{textwrap.indent(self.formatException(record.exc_info), _INDENT)}"
 
 
 class JsonFormatter(logging.Formatter):

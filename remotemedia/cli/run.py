@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,15 +14,21 @@ from remotemedia.cli.options import (
     ManifestArgument,
     OperatorsOption,
 )
+from remotemedia.cli.server_options import TlsOption, TokenOption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.executors.contract import Progress
     from engine.plan import Plan
     from remotemedia.cli.console import Console
+    from remotemedia.cli.runner import OpenSession
     from remotemedia.cli.stdout import ResultStream
     from remotemedia.cli.wrapped_input import WrappedInput
+    from remotemedia.client import Client
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917 - typer makes its options of them
     manifest: ManifestArgument,
     inputs: Annotated[
         list[str] | None,
@@ -50,6 +57,16 @@ def run(
     ] = False,
     config: ConfigOption = None,
     operators: OperatorsOption = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="HOST:PORT",
+            help="Run it on this server; files are read and written here.",
+        ),
+    ] = None,
+    token: TokenOption = None,
+    tls_ca: TlsOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Run a pipeline.
@@ -62,6 +79,7 @@ def run(
     from remotemedia.cli.console import Console, told
     from remotemedia.cli.exits import READER_GONE
     from remotemedia.cli.packet_text import dump_json
+    from remotemedia.cli.server_options import client_for
     from remotemedia.cli.stdout import ReaderGoneError, ResultStream
 
     console = Console(debug=debug)
@@ -72,15 +90,25 @@ def run(
                 results.write_nowait(f"{dump_json(data)}\n")
 
             with told(console, tell_json if as_json else None):
-                runner = _Request(manifest, inputs or [], outputs or [], config, operators or [])
-                code = runner.run(console, results, as_json=as_json)
+                request = _Request(manifest, inputs or [], outputs or [], config, operators or [])
+                if server is None:
+                    code = request.run(console, results, as_json=as_json)
+                else:
+                    request.make_client = partial(client_for, server, token, tls_ca)
+                    code = request.run_remotely(console, results, as_json=as_json)
     except ReaderGoneError:
         code = READER_GONE
     raise typer.Exit(code)
 
 
 class _Request:
-    """What was asked for."""
+    """What was asked for.
+
+    Attributes:
+        make_client: makes the client of the server that is to run it.
+    """
+
+    make_client: Callable[[], Client]
 
     def __init__(
         self,
@@ -98,32 +126,72 @@ class _Request:
 
     def run(self, console: Console, results: ResultStream, *, as_json: bool) -> int:
         """Check all of it, then do it; gives the exit code."""
-        import asyncio
-
         from engine.config import load_settings
         from engine.manifest.document import load_document
         from engine.prepare import prepare
-        from remotemedia.cli.inputs import assign_inputs
         from remotemedia.cli.operator_modules import registry_with
-        from remotemedia.cli.outputs import OutputFiles
-        from remotemedia.cli.runner import Runner
 
         settings = load_settings(self._config)
         registry = registry_with(self._operators, settings)
         document = load_document(self._manifest)
         plan = prepare(document.manifest, registry, settings)
         console.warn_of(plan.warnings)
+        return self._do(plan, document.input_data, console, results, as_json=as_json)
+
+    def run_remotely(self, console: Console, results: ResultStream, *, as_json: bool) -> int:
+        """The same on a server: what only the server knows is checked there."""
+        from engine.errors import UsageError
+        from engine.manifest.document import load_document
+        from engine.manifest.load import load_manifest
+        from remotemedia import builtin_registry
+        from remotemedia.cli.remote_session import RemoteSession, shape_of
+        from remotemedia.client.manifests import wire_manifest
+
+        if self._config is not None or self._operators:
+            raise UsageError(
+                "--config and --operators are the server's business: give them to `serve`"
+            )
+        document = load_document(self._manifest)
+        manifest = load_manifest(document.manifest)
+        wire = wire_manifest(manifest)
+
+        def open_session(tell: Callable[[Progress], object]) -> RemoteSession:
+            return RemoteSession(self.make_client, wire, tell)
+
+        plan = shape_of(manifest, builtin_registry())
+        return self._do(plan, document.input_data, console, results, open_session, as_json=as_json)
+
+    def _do(
+        self,
+        plan: Plan,
+        input_data: object,
+        console: Console,
+        results: ResultStream,
+        open_session: OpenSession | None = None,
+        *,
+        as_json: bool,
+    ) -> int:
+        """Run a plan with the files that were named."""
+        import asyncio
+
+        from remotemedia.cli.inputs import assign_inputs
+        from remotemedia.cli.outputs import OutputFiles
+        from remotemedia.cli.runner import Runner
+
         files = assign_inputs(self._inputs, plan)
         sinks = OutputFiles(self._outputs, plan, files)
-        inputs = files or self._wrapped(document.input_data, plan)
-        if files and document.input_data is not None:
+        inputs = files or self._wrapped(input_data, plan)
+        if files and input_data is not None:
             console.note("the manifest's input_data is not used: --input feeds the pipeline")
         if not inputs:
             nodes = (node for stage in plan.stages for node in stage.nodes)
             unfed = [node.id for node in nodes if node.id in plan.ingress and node.inputs]
             if unfed:
                 console.note(f"without --input, {', '.join(unfed)} gets nothing")
-        return asyncio.run(Runner(plan, inputs, sinks, console, results, as_json=as_json).run())
+        runner = Runner(
+            plan, inputs, sinks, console, results, as_json=as_json, open_session=open_session
+        )
+        return asyncio.run(runner.run())
 
     def _wrapped(self, input_data: object, plan: Plan) -> list[WrappedInput]:
         from remotemedia.cli.wrapped_input import wrapped_inputs

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from engine.errors import EdgeClosedError
 from engine.payloads import Audio, kind_of, payload_bytes
@@ -21,16 +21,22 @@ from remotemedia.cli.signals import Interrupts
 from remotemedia.cli.summary import summarize, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from engine.executors.contract import Progress
     from engine.packet import Packet
     from engine.plan import Plan
     from remotemedia.cli.console import Console
     from remotemedia.cli.inputs import FileInput
     from remotemedia.cli.outputs import OutputFiles
+    from remotemedia.cli.remote_session import RemoteSession
     from remotemedia.cli.stdout import ResultStream
     from remotemedia.cli.summary import NodeSummary
     from remotemedia.cli.wrapped_input import WrappedInput
+
+#: What is run: here, or on a server.
+RunSession: TypeAlias = "Session | RemoteSession"
+OpenSession: TypeAlias = "Callable[[Callable[[Progress], object]], RunSession]"
 
 #: Results are written together up to this many packets, while more of them are there already.
 _BATCH_MAX: Final = 64
@@ -56,6 +62,7 @@ class Runner:
         results: ResultStream,
         *,
         as_json: bool,
+        open_session: OpenSession | None = None,
     ) -> None:
         """Prepare; nothing is started yet.
 
@@ -66,7 +73,9 @@ class Runner:
             console: for the person.
             results: standard output.
             as_json: whether results are JSON lines.
+            open_session: makes the session, which is told of progress; None: one of our own.
         """
+        self._open_session: OpenSession = open_session or (lambda tell: Session(plan, tell))
         self._plan = plan
         self._inputs = inputs
         self._outputs = outputs
@@ -75,7 +84,7 @@ class Runner:
         self._as_json = as_json
         self._display = display_for(console)
         self._ending = asyncio.Event()
-        self._session: Session | None = None
+        self._session: RunSession | None = None
         self._starting: asyncio.Task[None] | None = None
         #: Packets sent, per ingress node.
         self._sent = {file.node: 0 for file in inputs}
@@ -104,7 +113,7 @@ class Runner:
     async def _run(self, interrupts: Interrupts) -> int:
         began_s = time.monotonic()
         with self._outputs, self._display:
-            session = self._session = Session(self._plan, self._display.node)
+            session = self._session = self._open_session(self._display.node)
             try:
                 if not await self._start(session):
                     raise _KilledError
@@ -146,7 +155,7 @@ class Runner:
 
     # --- the session --------------------------------------------------------------------------
 
-    async def _start(self, session: Session) -> bool:
+    async def _start(self, session: RunSession) -> bool:
         """Start the session; False if a signal ended that."""
         self._starting = asyncio.create_task(session.start())
         try:
@@ -158,7 +167,7 @@ class Runner:
             return False
         return True
 
-    async def _stream(self, session: Session) -> None:
+    async def _stream(self, session: RunSession) -> None:
         """Feed the session and hand out what it gives, to its end."""
         feeding = asyncio.create_task(self._feed(session))
         feeding.add_done_callback(lambda task: _stop_if_failed(task, session))
@@ -176,7 +185,7 @@ class Runner:
         if not feeding.cancelled():
             feeding.result()
 
-    async def _feed(self, session: Session) -> None:
+    async def _feed(self, session: RunSession) -> None:
         """Read all files at once, then say that there is no more."""
         reading = {asyncio.create_task(self._read(file, session)) for file in self._inputs}
         ending = asyncio.create_task(self._ending.wait())
@@ -195,7 +204,7 @@ class Runner:
             await asyncio.gather(*pending, ending, return_exceptions=True)
         await session.end_input()
 
-    async def _read(self, file: FileInput | WrappedInput, session: Session) -> None:
+    async def _read(self, file: FileInput | WrappedInput, session: RunSession) -> None:
         done, shown_s = 0.0, 0.0
         with contextlib.closing(file.payloads()) as payloads:
             for payload in payloads:
@@ -244,7 +253,7 @@ class Runner:
 
     async def _conclude(
         self,
-        session: Session,
+        session: RunSession,
         rows: list[NodeSummary],
         times: dict[str, float],
         interrupted_by: str,
@@ -315,7 +324,7 @@ class _Sum:
         return ", ".join(parts)
 
 
-def _stop_if_failed(task: asyncio.Task[None], session: Session) -> None:
+def _stop_if_failed(task: asyncio.Task[None], session: RunSession) -> None:
     if not task.cancelled() and task.exception() is not None:
         session.cancel()
 

@@ -6,7 +6,7 @@ Source: NFR-001, US1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
 from rich.table import Table
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from engine.observe.statistics import SessionStatistics
     from engine.plan import Plan
 
+#: Where nodes run of which only a server knows more.
+ON_SERVER: Final = "server"
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSummary:
@@ -25,7 +28,7 @@ class NodeSummary:
     Attributes:
         id: the node.
         node_type: its type.
-        executor: "local" or "process".
+        executor: "local" or "process", or ON_SERVER.
         rule: the rule that placed it: "manifest", "operator", "pattern", "default", "disabled".
         pid: the process it ran in last; None if it has none.
         received: packets taken.
@@ -47,6 +50,8 @@ class NodeSummary:
     @property
     def place(self) -> str:
         """Where it ran, for people."""
+        if self.executor == ON_SERVER:
+            return "the server"
         if self.pid is None:
             return "no process"
         return f"process {self.pid}" if self.executor == "process" else f"here ({self.pid})"

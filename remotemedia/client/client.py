@@ -238,7 +238,14 @@ class Client:
             session_id: the session.
             attach_id: how the server's log calls us.
         """
-        return Hands(self._control.Attach(metadata=self._metadata), session_id, attach_id, self)
+
+        def open_call() -> grpc.aio.StreamStreamCall[Any, Any]:
+            call: grpc.aio.StreamStreamCall[Any, Any] = self._control.Attach(
+                metadata=self._metadata
+            )
+            return call
+
+        return Hands(open_call, session_id, attach_id, self)
 
     async def sessions(self) -> tuple[admin_pb2.SessionSummary, ...]:
         """The sessions that are open, the oldest first.

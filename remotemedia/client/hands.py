@@ -22,7 +22,7 @@ from remotemedia.client.failures import error_of_call
 from remotemedia.client.packets import Incoming, buffer_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from types import TracebackType
 
     from engine.payloads import Payload
@@ -177,7 +177,7 @@ class Hands:
 
     def __init__(
         self,
-        call: grpc.aio.StreamStreamCall[Any, Any],
+        open_call: Callable[[], grpc.aio.StreamStreamCall[Any, Any]],
         session_id: str,
         attach_id: str,
         client: Client,
@@ -185,7 +185,8 @@ class Hands:
         """Prepare; see `Client.attach`."""
         self.session_id = session_id
         self.closed: control_pb2.SessionClosed | None = None
-        self._call = call
+        self._open_call = open_call
+        self._attached_call: grpc.aio.StreamStreamCall[Any, Any] | None = None
         self._attach_id = attach_id
         self._client = client
         self._incoming = Incoming(session_id)
@@ -214,6 +215,9 @@ class Hands:
             UsageError: there is no such session.
             TransportError: the server cannot be reached, or refuses.
         """
+        if self._attached_call is not None:
+            raise UsageError("hands are attached once; attach others")
+        self._attached_call = self._open_call()
         hello = control_pb2.Hello(session_id=self.session_id, attach_id=self._attach_id)
         try:
             await self._call.write(control_pb2.ControlFrame(hello=hello))
@@ -238,7 +242,8 @@ class Hands:
         """
         reading, self._reading = self._reading, None
         if reading is None:
-            self._call.cancel()
+            if self._attached_call is not None:
+                self._attached_call.cancel()
             return
         try:
             async with asyncio.timeout(_GOODBYE_S):
@@ -253,6 +258,12 @@ class Hands:
             await asyncio.gather(reading, return_exceptions=True)
         if raises:
             self._raise_refused()
+
+    @property
+    def _call(self) -> grpc.aio.StreamStreamCall[Any, Any]:
+        if self._attached_call is None:
+            raise UsageError("attach first: async with client.attach(…) as hands")
+        return self._attached_call
 
     # --- orders -----------------------------------------------------------------------------------
 

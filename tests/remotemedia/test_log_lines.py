@@ -52,12 +52,14 @@ def test_what_a_client_named_makes_no_line_of_its_own(capsys):
 def test_an_exception_is_shown_with_its_traceback(capsys, as_json):
     with logging_lines(as_json=as_json, debug=False):
         try:
-            raise ValueError("what went wrong")
+            raise ValueError("what went wrong\nand on another line")
         except ValueError:
             logger.exception("failed")
     lines = lines_of(capsys, as_json=as_json)
     said = lines[0]["traceback"] if as_json else "\n".join(lines)
     assert "ValueError: what went wrong" in said
+    if not as_json:
+        assert all(line.startswith("    ") for line in lines[1:])
 
 
 async def test_a_call_that_has_opened_a_session_logs_with_its_id(capsys):

@@ -1,10 +1,13 @@
 """The command line before the environment before runtime.toml, and what is odd about the result."""
 
+import tomllib
+
 import pytest
 
 from engine.errors import UsageError
 from engine.service_table import ServiceTable
 from remotemedia.cli.serving_choices import Choices, Flags
+from tests.doc_blocks import ROOT, Page
 
 
 def choose(flags=None, table=None, **environ):
@@ -130,3 +133,9 @@ def test_quotas_and_access_come_from_the_file():
     assert choices.quotas.calls_max == 3
     assert choices.quotas.bytes_per_s == 9
     assert choices.access.imports == ("m:f",)
+
+
+def test_the_page_about_serving_shows_the_defaults_and_every_key():
+    (block,) = Page.read(ROOT / "docs" / "serving.md").of("toml")
+    assert ServiceTable(**tomllib.loads(block.text)["service"]) == ServiceTable()
+    assert [key for key in ServiceTable.model_fields if key not in block.text] == []

@@ -15,6 +15,7 @@ import grpc
 from engine.errors import RemoteMediaError
 from protos.remotemedia.v1 import admin_pb2, admin_pb2_grpc
 from transports.rpc.control import find_session
+from transports.rpc.control_faults import ControlFaultError, node_of
 
 if TYPE_CHECKING:
     from engine.observe.statistics import SessionStatistics
@@ -126,7 +127,11 @@ class AdminServicer(admin_pb2_grpc.SessionAdminServicer):
         if not isinstance(params, dict):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "params must be a JSON object")
         try:
+            node = node_of(live.plan, request.node_id)
+            self._service.plans.check_params(node.id, node.node_type, params)
             taken = await live.session.set_params(request.node_id, params)
+        except ControlFaultError as fault:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault.message)
         except RemoteMediaError as error:
             await self._service.abort(error, context)
         return admin_pb2.SetParamsResponse(

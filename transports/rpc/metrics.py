@@ -61,6 +61,8 @@ class Observed(grpc.aio.ServerInterceptor):
             buckets=_SECONDS,
             registry=registry,
         )
+        #: Found again quickly: labels() compares all of them anew.
+        self._by_outcome: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         messages = Counter(
             "remotemedia_messages", "Messages of all calls.", ["direction"], registry=registry
         )
@@ -99,12 +101,20 @@ class Observed(grpc.aio.ServerInterceptor):
                 raise
             finally:
                 code = code or _code_of(context) or grpc.StatusCode.OK.name
-                self._calls.labels(method, code).inc()
-                self._seconds.labels(method).observe(loop.time() - began_s)
+                self._count(method, code, loop.time() - began_s)
 
         return surrounded(
             handler, counted, on_request=self._note_request, on_response=self._note_response
         )
+
+    def _count(self, method: str, code: str, took_s: float) -> None:
+        counters = self._by_outcome.get((method, code))
+        if counters is None:  # as many as there are methods and codes
+            counters = self._calls.labels(method, code), self._seconds.labels(method)
+            self._by_outcome[method, code] = counters
+        calls, seconds = counters
+        calls.inc()
+        seconds.observe(took_s)
 
     def _note_request(self, size: int) -> None:
         self._received.inc()

@@ -173,6 +173,17 @@ class PlanCache:
             raise ManifestError(problems)
         return document
 
+    def check_params(self, node_id: str, node_type: str, params: Mapping[str, Any]) -> None:
+        """Refuse params that a client gives a running node and that name what it may not.
+
+        Raises:
+            ManifestError: they do.
+        """
+        node = {"id": node_id, "node_type": node_type, "params": params}
+        problems = self._access and self._access.problems({"nodes": [node]}, self._registry)
+        if problems:
+            raise ManifestError(problems)
+
     def _own(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """The service's own pipeline of that name, with the client's settings.
 

@@ -45,6 +45,7 @@ class LiveSession:
         began_s: when, in seconds since 1970.
         error: why it failed, once it has; None where it ended well.
         waiting: inputs that its call has taken and the session has not, or None.
+        drop_entering: drops the one that is about to enter, unless it stays.
         owner: the client that opened it, see `security.caller`.
         ended_by: why others than its client ended it before its time, or "".
         ended: set once nothing of it is left.
@@ -57,6 +58,7 @@ class LiveSession:
     began_s: float
     error: BaseException | None = None
     waiting: Inbox[Any] | None = None
+    drop_entering: Callable[[Callable[[object], bool]], None] = lambda _: None
     owner: str = field(default_factory=caller)
     ended_by: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,6 +91,7 @@ class LiveSession:
             dropped[item.node_id] += 1
             return False
 
+        self.drop_entering(stays)
         self.waiting.keep(stays)
         return dropped
 
@@ -153,9 +156,8 @@ class SessionRegistry:
         self._live[live.id] = live
         self.opened[method] += 1
         _CURRENT.set(live.id)
-        logger.info(
-            "session_opened", extra={"session_id": live.id, "method": method, "plan": plan.name}
-        )
+        facts = {"session_id": live.id, "method": method, "plan": plan.name}
+        logger.info("session_opened", extra=facts | ({"client": live.owner} if live.owner else {}))
         return live
 
     async def end(self, live: LiveSession) -> None:

@@ -39,7 +39,7 @@ from transports.rpc.stream_protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from transports.rpc.measuring import Measurement
     from transports.rpc.service import Context, PipelineService
@@ -99,6 +99,7 @@ class Stream:
             limits.pending_chunks_max, limits.pending_bytes_max
         )
         live.waiting = self._inbox
+        live.drop_entering = self._drop_entering
         self._loop = asyncio.get_running_loop()
         self._now_ns = clock_of(self._loop)
         capacity = sum(edge.capacity for edge in live.plan.edges)
@@ -112,6 +113,9 @@ class Stream:
         self._ready = asyncio.Event()
         #: Whether all inputs that were read before have entered, so that the next one may.
         self._feeder_rests = False
+        self._feeder: asyncio.Task[None] | None = None
+        #: What the feeder gives the session and that has no room for yet.
+        self._entering: Chunk | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
         self._cancelled = False
@@ -127,10 +131,8 @@ class Stream:
             first: what the init brought.
             chunk_size: what the client expects; 0: nothing.
         """
-        self._tasks += (
-            asyncio.create_task(self._read()),
-            asyncio.create_task(self._feed(first)),
-        )
+        self._feeder = asyncio.create_task(self._feed(first))
+        self._tasks += (asyncio.create_task(self._read()), self._feeder)
         self._watch_idleness()
         try:
             await self._serve(chunk_size)
@@ -215,7 +217,7 @@ class Stream:
         try:
             for chunk in first:
                 self._times.note(self._now_ns(), chunk.sequence)
-                await send(self._session, chunk)
+                await self._enter(chunk)
             while True:
                 self._feeder_rests = True
                 item = await self._inbox.get()
@@ -229,7 +231,8 @@ class Stream:
                     await self._control(item.payload, item.node_id)
                     continue
                 self._times.note(self._now_ns(), item.sequence)
-                await send(self._session, item)
+                if not await self._enter(item):
+                    continue
                 self._counts.taken(self._times.count, self._write_metrics)
             self._input_ended = True
             await self._session.end_input()
@@ -237,6 +240,26 @@ class Stream:
             return  # the pipeline takes no more, or was ended; the writer knows which
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
             await self._fail(error)
+
+    async def _enter(self, chunk: Chunk) -> bool:
+        """Give the session an input; False: it was dropped while it waited for room."""
+        self._entering = chunk
+        try:
+            await send(self._session, chunk)
+        except asyncio.CancelledError:
+            feeder = asyncio.current_task()
+            if self._entering is not None or feeder is None or feeder.uncancel():
+                raise  # it is the stream that ends
+            return False
+        finally:
+            self._entering = None
+        return True
+
+    def _drop_entering(self, stays: Callable[[object], bool]) -> None:
+        """Drop the input that waits for room in the session, unless it stays."""
+        if self._entering is not None and self._feeder is not None and not stays(self._entering):
+            self._entering = None
+            self._feeder.cancel()
 
     def _feed_now(self, chunk: Chunk) -> bool:
         """Give the session an input past the inbox, where nothing waits there and it has room.

@@ -6,16 +6,11 @@ import threading
 
 import pytest
 
-from engine.config import Settings
 from engine.errors import NodeError, UsageError
-from engine.session.blocking import LoopThread
 from remotemedia import Json, Text
 from remotemedia.client import BlockingClient
 from tests.remotemedia.client.documents import document
-from tests.transports.rpc import conftest as _grpc_starts_once  # noqa: F401
-from tests.transports.rpc.rpc_operators import make_registry
-from transports.rpc.server import RpcServer
-from transports.rpc.service import PipelineService
+from tests.remotemedia.client.servers import serving
 
 pytestmark = [pytest.mark.net]
 
@@ -23,23 +18,8 @@ UPPER = document({"u": "Upper"})
 
 
 @pytest.fixture
-def address():
-    async def start():
-        server = RpcServer(
-            PipelineService(make_registry(), Settings(cleanup_grace_s=3.0)), ["127.0.0.1:0"]
-        )
-        await server.start()
-        return server
-
-    with LoopThread("test-server") as thread:
-        server = thread.call(start)
-        yield server.addresses[0]
-        thread.call(server.stop, 0)
-
-
-@pytest.fixture
-def client(address):
-    with BlockingClient(address) as client:
+def client():
+    with serving() as server, BlockingClient(server.addresses[0]) as client:
         yield client
 
 

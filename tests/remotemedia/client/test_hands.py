@@ -135,3 +135,14 @@ async def test_a_tap_that_nobody_reads_keeps_the_newest(client):
             await stream.receive()
         await eventually(lambda: tap.dropped >= 44)
         assert (await tap.receive()).payload == Text("44")
+
+
+async def test_hands_that_are_not_attached_say_so(client):
+    async with client.stream(CHAIN) as stream:
+        hands = stream.attach()
+        with pytest.raises(UsageError, match="attach first"):
+            await hands.publish("u", Text("a"))
+        await hands.aclose()
+        async with hands:
+            with pytest.raises(UsageError, match="attached once"):
+                await hands.start()

@@ -178,6 +178,15 @@ class Never(Operator):
         await asyncio.sleep(3_600)
 
 
+class NeverAt(Operator):
+    """Takes forever at the text "wait"."""
+
+    async def process(self, packet, ctx):
+        if packet.payload.text == "wait":
+            await asyncio.sleep(3_600)
+        return packet
+
+
 class Flood(Operator):
     """Gives payloads without end, and counts them in a file."""
 

@@ -9,6 +9,8 @@ import uuid
 import grpc
 import pytest
 
+from engine.config import Settings
+from engine.errors import ManifestError
 from protos.remotemedia.v1 import admin_pb2, admin_pb2_grpc
 from tests.transports.rpc.rpc_client import (
     eventually,
@@ -17,6 +19,9 @@ from tests.transports.rpc.rpc_client import (
     results_of,
     value_of,
 )
+from tests.transports.rpc.rpc_operators import make_registry
+from transports.rpc.plans import PlanCache
+from transports.rpc.security.access import Access
 
 pytestmark = [pytest.mark.net]
 
@@ -100,14 +105,32 @@ async def test_an_interrupt_drops_what_is_under_way_and_what_waits_to_enter(runn
     sent = 150  # more than the edge holds
     for number in range(sent):
         await stream.send("n", f"t{number}", number)
-    await eventually(lambda: live.waiting is not None and len(live.waiting) > 0)
-    before = len(live.waiting)
+    # Some have entered, one waits for room, the rest behind it.
+    edges = live.session.plan.edges
+    entered = next(edge.capacity for edge in edges if edge.source_stage is None)
+    await eventually(lambda: len(live.waiting) == sent - entered - 1)
     done = await admin.Interrupt(admin_pb2.InterruptRequest(session_id=session_id, reason="enough"))
     assert done.generation == 1
     assert not done.late
-    assert sum(done.dropped.values()) >= before
+    assert sum(done.dropped.values()) == sent
     listed = (await admin.ListSessions(admin_pb2.ListSessionsRequest())).sessions
     assert listed[0].generation == 1
+
+
+async def test_what_is_sent_after_an_interrupt_is_taken(running, admin):
+    stream, session_id = await opened(running, manifest({"n": "NeverAt"}))
+    (live,) = running.service.sessions
+    for number in range(150):
+        await stream.send("n", "wait", number)
+    await eventually(lambda: len(live.waiting) > 0)
+    await admin.Interrupt(admin_pb2.InterruptRequest(session_id=session_id))
+    await eventually(lambda: not len(live.waiting))
+    before = live.session.statistics().nodes["n"].received
+    await admin.Interrupt(admin_pb2.InterruptRequest(session_id=session_id))
+    await stream.send("n", "go", 150)
+    await stream.close()
+    assert before < 150
+    assert (150, "n", "go") in results_of(await stream.rest())
 
 
 async def test_an_interrupt_of_a_node_that_is_not_there_is_refused(running, admin):
@@ -160,3 +183,10 @@ async def test_a_session_that_is_not_there_is_not_found(admin, method):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await getattr(admin, method)(request_type(session_id=str(uuid.uuid4())))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_params_that_are_set_may_name_no_more_than_a_manifest_may():
+    plans = PlanCache(make_registry(), Settings(), access=Access())
+    plans.check_params("s", "Scale", {"factor": 2})
+    with pytest.raises(ManifestError, match="/etc/passwd"):
+        plans.check_params("w", "MediaWriterNode", {"output_path": "/etc/passwd"})

@@ -33,6 +33,8 @@ logger = logging.getLogger("remotemedia.rpc")
 
 #: Calls that hold a session, as `Quotas.calls_max` counts them.
 _OPENING: Final = ("/ExecutePipeline", "/StreamPipeline")
+#: Refusals of one kind are logged at most this often, in seconds.
+_LOG_INTERVAL_S: Final = 1.0
 _UNAUTHENTICATED: Final = (
     'a token is needed: send the call metadata "authorization: Bearer <token>" with one that this'
     " service knows"
@@ -52,6 +54,8 @@ class Admission(grpc.aio.ServerInterceptor):
         self._tokens = tokens
         self._quotas = Quotas() if quotas is None else quotas
         self._accounts: dict[str, Account] = {}
+        #: Event → when it was logged last, and how often it has come since.
+        self._logged: dict[str, tuple[float, int]] = {}
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -62,33 +66,43 @@ class Admission(grpc.aio.ServerInterceptor):
         if self._tokens is not None:
             client = self._tokens.client_of(handler_call_details.invocation_metadata or ())
         if client is None:
-            logger.warning("unauthenticated", extra={"method": method[:200]})
+            self._log("unauthenticated", method=method[:200])
             return refusing(grpc.StatusCode.UNAUTHENTICATED, _UNAUTHENTICATED)
         account, opens = self._account(client), method.endswith(_OPENING)
         refusal = (account.no_more_calls() if opens else None) or account.too_fast(monotonic())
         if refusal is not None:
-            logger.warning("over_quota", extra={"method": method[:200], "client": client})
+            self._log("over_quota", method=method[:200], client=client)
             return refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
+        set_caller(client)  # this is the call's own task
         handler = await continuation(handler_call_details)
-        if handler is None or (self._tokens is None and self._quotas.unlimited):
+        if handler is None or self._quotas.unlimited:
             return handler
 
         @contextlib.asynccontextmanager
         async def admitted(context: Any) -> AsyncIterator[Any]:
-            set_caller(client)
             # Asked again: of calls that came together, each was let in by itself.
             refusal = account.no_more_calls() if opens else None
             if refusal is not None:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
             account.calls += opens
             try:
-                yield context if account.quotas.unlimited else _SlowedContext(context, account)
+                yield _SlowedContext(context, account)
             finally:
                 account.calls -= opens
 
         return surrounded(
             handler, admitted, on_request=lambda size: account.note(size, monotonic())
         )
+
+    def _log(self, event: str, **facts: str) -> None:
+        """Log a refusal, seldom enough that nobody fills the log by them."""
+        now_s = monotonic()
+        logged_s, unsaid = self._logged.get(event, (-_LOG_INTERVAL_S, 0))
+        if now_s - logged_s < _LOG_INTERVAL_S:
+            self._logged[event] = logged_s, unsaid + 1
+            return
+        self._logged[event] = now_s, 0
+        logger.warning(event, extra={**facts, "unsaid": unsaid})
 
     def _account(self, client: str) -> Account:
         account = self._accounts.get(client)

@@ -111,6 +111,19 @@ async def status_of(call):
     return grpc.StatusCode.OK
 
 
+class _Clock:
+    """Time that passes only while somebody waits for it."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def monotonic(self):
+        return self.now_s
+
+    async def sleep(self, delay_s):
+        self.now_s += delay_s
+
+
 @pytest.mark.parametrize("method", CALLS)
 async def test_every_call_needs_a_token(guarded, method):
     call, refused = CALLS[method], grpc.StatusCode.UNAUTHENTICATED
@@ -126,7 +139,19 @@ async def test_nothing_of_a_token_is_logged(guarded, caplog):
             await status_of(CALLS["ExecutePipeline"](guarded.client, bearer(token)))
     said = json.dumps([str(vars(record)) for record in caplog.records])
     assert "unauthenticated" in said
+    assert "client-1" in said
     assert "secret" not in said
+
+
+async def test_refusals_do_not_fill_the_log(guarded, caplog, monkeypatch):
+    clock = _Clock()
+    monkeypatch.setattr(admission_module, "monotonic", clock.monotonic)
+    for _ in range(5):
+        await status_of(CALLS["Check"](guarded.client, bearer("wrong")))
+    clock.now_s = 1.5
+    await status_of(CALLS["Check"](guarded.client, ()))
+    records = [record for record in caplog.records if record.getMessage() == "unauthenticated"]
+    assert [record.unsaid for record in records] == [0, 4]
 
 
 async def test_a_session_is_seen_by_its_client_and_by_operators(guarded):
@@ -202,19 +227,6 @@ async def test_new_calls_beyond_the_rate_are_refused(serve):
     assert await status_of(call(client, ())) is grpc.StatusCode.OK
     statuses = [await status_of(call(client, ())) for _ in range(3)]
     assert statuses[1:] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
-
-
-class _Clock:
-    """Time that passes only while somebody waits for it."""
-
-    def __init__(self):
-        self.now_s = 0.0
-
-    def monotonic(self):
-        return self.now_s
-
-    async def sleep(self, delay_s):
-        self.now_s += delay_s
 
 
 async def test_a_stream_beyond_its_rate_is_slowed_down_and_loses_nothing(serve, monkeypatch):
