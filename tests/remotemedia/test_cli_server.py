@@ -20,6 +20,11 @@ from remotemedia.client import BlockingClient
 from tests.remotemedia.cli_helpers import COMMAND, PATIENCE_S
 from tests.remotemedia.client.documents import document
 from tests.remotemedia.client.servers import serving
+from tests.transports.rpc.conftest import grpc_is_warm
+from tests.transports.rpc.security.test_credentials import PKI
+from transports.rpc.security.credentials import TlsFiles
+
+__all__ = ["grpc_is_warm"]
 
 pytestmark = [pytest.mark.net]
 
@@ -317,3 +322,19 @@ def test_the_token_comes_from_the_environment_or_an_option(tmp_path):
         assert "who are you?" in err
         server.command("sessions", "list", REMOTEMEDIA_TOKEN="secret")
         server.command("sessions", "list", "--token", "secret")
+
+
+def test_tls_is_spoken_where_an_authority_is_named(tmp_path):
+    credentials = TlsFiles(PKI / "server.pem", PKI / "server.key", PKI / "ca.pem").credentials()
+    with serving(credentials=credentials) as secured:
+        server = Server(secured, tmp_path)
+        own = {
+            "REMOTEMEDIA_TLS_CERT": str(PKI / "client.pem"),
+            "REMOTEMEDIA_TLS_KEY": str(PKI / "client.key"),
+        }
+        out, _ = server.command("sessions", "list", "--tls-ca", PKI / "ca.pem", **own)
+        assert out == "no session is open\n"
+        server.command("sessions", "list", "--tls-ca", PKI / "ca.pem", expected=1)
+        server.command("sessions", "list", expected=1)
+        _, err = server.command("sessions", "list", "--tls-ca", tmp_path / "none", expected=2)
+        assert "cannot read" in err

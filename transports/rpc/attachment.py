@@ -54,8 +54,6 @@ _DEADLINE_MS: Final = 50
 #: Frames, and then publications, that may wait.
 _FRAMES_MAX: Final = 64
 _FRAME_BYTES_MAX: Final = 4 << 20
-#: Questions without an answer beyond which those that are too old are forgotten.
-_QUESTIONS_MAX: Final = 256
 #: How long the last taps of a session may take to come.
 _LAST_TAPS_S: Final = 1.0
 _STATES: Final[dict[int, NodeState]] = {
@@ -90,8 +88,8 @@ class Attachment:
         self._published: Inbox[control_pb2.Publish | None] = Inbox(_FRAMES_MAX, _FRAME_BYTES_MAX)
         self._taps: dict[_Address, _Hand] = {}
         self._interceptions: dict[_Address, _Hand] = {}
-        #: Number of a question → the request, and until when an answer counts.
-        self._questions: dict[int, tuple[Request, float]] = {}
+        #: Number of a question → the request, and what forgets it when no answer counts any more.
+        self._questions: dict[int, tuple[Request, asyncio.TimerHandle]] = {}
         self._asked = 0
         self._loop = asyncio.get_running_loop()
 
@@ -148,6 +146,9 @@ class Attachment:
         hands = [*self._taps.values(), *self._interceptions.values()]
         self._taps.clear()
         self._interceptions.clear()
+        for _, forgetting in self._questions.values():
+            forgetting.cancel()
+        self._questions.clear()
         await asyncio.gather(*(hand.aclose() for hand in hands), return_exceptions=True)
 
     # --- frames -----------------------------------------------------------------------------------
@@ -307,29 +308,24 @@ class Attachment:
             await self._outbox.put(event)
 
     def _remember(self, number: int, request: Request, deadline_s: float) -> None:
-        now_s = self._loop.time()
-        if len(self._questions) >= _QUESTIONS_MAX:
-            self._questions = {
-                number: (kept, due_s)
-                for number, (kept, due_s) in self._questions.items()
-                if due_s > now_s
-            }
-        self._questions[number] = (request, now_s + deadline_s)
+        """Keep a question, and what it holds, as long as an answer counts."""
+        forgetting = self._loop.call_later(deadline_s, self._questions.pop, number, None)
+        self._questions[number] = (request, forgetting)
 
     async def _reply(self, reply: control_pb2.InterceptReply) -> None:
         number = reply.correlation_id
         if not 0 < number <= self._asked:
             raise protocol_fault(f"nothing was asked with the correlation_id {number}")
-        request, _ = self._questions.get(number, (None, 0.0))
         decision = reply.decision.WhichOneof("decision")
         if decision is None:
             raise protocol_fault("the InterceptDecision is empty: set pass, replace or drop")
         payload: Payload | None = None
         if decision == "replace":
             payload = receive(reply.decision.replace, self._rules).payload
-        if request is None:
+        if number not in self._questions:
             return  # too late, or answered before: the first decision counts
-        del self._questions[number]
+        request, forgetting = self._questions.pop(number)
+        forgetting.cancel()
         if payload is not None:
             request.replace(payload)
         elif decision == "drop":

@@ -6,7 +6,7 @@ Source: FR-012.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from transports.rpc.service import Context, PipelineService
     from transports.rpc.sessions import LiveSession
 
+#: Clients that may be attached to one session: each may open sockets and memory for its taps.
+ATTACHED_MAX: Final = 32
 #: Of an id that nobody knows, so much is repeated.
 _SHOWN_MAX = 100
 
@@ -41,7 +43,16 @@ class ControlServicer(control_pb2_grpc.PipelineControlServicer):
         """Attach a client to a session, until it leaves or the session has ended."""
         hello = await self._hello(context)
         live = await find_session(self._service, hello.session_id, context)
-        await Attachment(self._service, context, live).run(hello.attach_id)
+        if live.attached >= ATTACHED_MAX:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{ATTACHED_MAX} clients are attached to session {live.id}; no more may be",
+            )
+        live.attached += 1
+        try:
+            await Attachment(self._service, context, live).run(hello.attach_id)
+        finally:
+            live.attached -= 1
 
     async def _hello(self, context: Context) -> control_pb2.Hello:
         wait_s = self._service.limits.init_wait_s

@@ -44,6 +44,7 @@ class LiveSession:
         peer: who opened it, as the transport names it.
         began_s: when, in seconds since 1970.
         error: why it failed, once it has; None where it ended well.
+        attached: clients that are attached to it.
         waiting: inputs that its call has taken and the session has not, or None.
         drop_entering: drops the one that is about to enter, unless it stays.
         owner: the client that opened it, see `security.caller`.
@@ -57,6 +58,7 @@ class LiveSession:
     peer: str
     began_s: float
     error: BaseException | None = None
+    attached: int = 0
     waiting: Inbox[Any] | None = None
     drop_entering: Callable[[Callable[[object], bool]], None] = lambda _: None
     owner: str = field(default_factory=caller)

@@ -7,9 +7,9 @@ import contextlib
 import pytest
 
 from remotemedia.client import Client
-from tests.transports.rpc.conftest import running, serve
+from tests.transports.rpc.conftest import grpc_is_warm, running, serve
 
-__all__ = ["running", "serve"]
+__all__ = ["grpc_is_warm", "running", "serve"]
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ from remotemedia.client import Client, Limits, Tls
 from remotemedia.client.failures import error_of
 from remotemedia.client.manifests import wire_manifest
 from tests.remotemedia.client.documents import document
+from tests.transports.rpc.security.test_credentials import PKI
 from transports.rpc.conversion.manifest import document_of
+from transports.rpc.security.credentials import TlsFiles
 
 pytestmark = [pytest.mark.net]
 
@@ -242,6 +244,27 @@ def test_a_certificate_without_its_key_is_refused(tmp_path):
         Client("localhost:1", tls=Tls(certificate=certificate))
     with pytest.raises(UsageError, match="cannot read"):
         Client("localhost:1", tls=Tls(ca=tmp_path / "none"))
+
+
+def secured(client_ca=None):
+    """What a server with a certificate is given."""
+    ca = PKI / client_ca if client_ca else None
+    return TlsFiles(PKI / "server.pem", PKI / "server.key", ca).credentials()
+
+
+async def test_a_server_with_a_certificate_is_trusted_by_its_authority(serve, client_of):
+    running = await serve(credentials=secured())
+    client = await client_of(running, tls=Tls(ca=PKI / "ca.pem"))
+    assert (await client.version()).protocol_version == "v1"
+    stranger = await client_of(running, tls=Tls())
+    with pytest.raises(TransportError):
+        await stranger.version()
+
+
+async def test_a_client_shows_its_own_certificate(serve, client_of):
+    running = await serve(credentials=secured("ca.pem"))
+    own = Tls(ca=PKI / "ca.pem", certificate=PKI / "client.pem", key=PKI / "client.key")
+    assert (await (await client_of(running, tls=own)).version()).protocol_version == "v1"
 
 
 async def test_the_token_goes_with_every_call(serve, client_of):

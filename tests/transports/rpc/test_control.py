@@ -19,6 +19,7 @@ from tests.transports.rpc.rpc_client import (
     text,
     value_of,
 )
+from transports.rpc.control import ATTACHED_MAX
 
 pytestmark = [pytest.mark.net]
 
@@ -96,6 +97,20 @@ async def test_no_frame_at_all_fails_the_call(attach):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await attached.read()
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_only_so_many_clients_are_attached_to_a_session(running, attach):
+    _, session_id = await open_chain(running)
+    clients = [await attached_to(attach, session_id) for _ in range(ATTACHED_MAX)]
+    one_more = attach()
+    await one_more.write(hello=control_pb2.Hello(session_id=session_id))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await one_more.read()
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    clients[0].call.cancel()
+    (live,) = running.service.sessions
+    await eventually(lambda: live.attached == ATTACHED_MAX - 1)
+    await attached_to(attach, session_id)
 
 
 async def test_an_attachment_without_a_hello_is_not_kept(serve):
