@@ -20,9 +20,14 @@ from transports.rpc.service import PipelineService
 SETTINGS = {"cleanup_grace_s": 3.0}
 
 
+async def _start_grpc():
+    grpc.aio.init_grpc_aio()
+
+
 # grpc's own thread and descriptors stay until the process ends; else they would come and go with
-# the servers, some time after their last call.
-grpc.aio.init_grpc_aio()
+# the servers, some time after their last call. It needs a running loop, which is not kept.
+with contextlib.closing(asyncio.new_event_loop()) as _loop:
+    _loop.run_until_complete(_start_grpc())
 
 
 class Running:
