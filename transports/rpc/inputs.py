@@ -134,6 +134,10 @@ class Inputs:
         check_metadata(common)
         return Chunk(node.id, None, group, common, timestamp_ns, sequence, size)
 
+    def takes_control(self, node_id: str) -> bool:
+        """Whether a node takes control messages as packets, too, in line with its data."""
+        return node_id in self._prepared.takes_control
+
     def _receive(self, node: NodePlan, buffer: common_pb2.DataBuffer) -> Received:
         received = self._measurement.receive(buffer, self._rules)
         self._measurement.note_input(self._stage_of[node.id], received.size_bytes)

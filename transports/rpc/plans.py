@@ -48,12 +48,15 @@ class Prepared:
             node whose outputs nobody takes any more, since their taker was given an input, is none.
         nodes: the ids of all nodes, in the manifest's order.
         strict: node id → the kinds it takes, of those that declare anything else an error.
+        takes_control: nodes that take control messages as packets, too: all whose operators do not
+            declare other kinds.
     """
 
     plan: Plan
     sinks: frozenset[str]
     nodes: tuple[str, ...]
     strict: Mapping[str, frozenset[str]]
+    takes_control: frozenset[str]
 
 
 class PlanCache:
@@ -155,7 +158,7 @@ class PlanCache:
         for warning in plan.warnings[:_WARNINGS_MAX]:
             logger.warning("manifest_warning: %s: %s", plan.name, warning)
         told = frozenset(plan.sinks).intersection(sinks(document))
-        return Prepared(plan, told, tuple(nodes), self._strict(plan))
+        return Prepared(plan, told, tuple(nodes), self._strict(plan), self._taking_control(plan))
 
     def _document(
         self, manifest: execution_pb2.PipelineManifest, multiprocess: str | None
@@ -209,6 +212,18 @@ class PlanCache:
             if spec is not None and spec.cls.strict and spec.cls.accepts is not None:
                 found[node.id] = spec.cls.accepts
         return found
+
+    def _taking_control(self, plan: Plan) -> frozenset[str]:
+        specs = {
+            node.id: self._registry.get(node.node_type)
+            for stage in plan.stages
+            for node in stage.nodes
+        }
+        return frozenset(
+            node_id
+            for node_id, spec in specs.items()
+            if spec is not None and (spec.cls.accepts is None or "control" in spec.cls.accepts)
+        )
 
     def _keep(self, key: bytes, prepared: Prepared) -> None:
         count = len(prepared.nodes)

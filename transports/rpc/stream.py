@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -108,6 +109,8 @@ class Stream:
         self._counts = StreamCounts(
             live.session, measurement, self._usage, service.plans, plan_kept=plan_kept
         )
+        #: Control messages among these that came before the session ran.
+        self._untold: deque[Chunk] = deque()
         #: One message at a time is written, whoever writes.
         self._writing = asyncio.Lock()
         self._ready = asyncio.Event()
@@ -190,10 +193,15 @@ class Stream:
                             command.sequence,
                             command.timestamp_ms,
                         )
-                        # Past what waits; before the session runs nothing can be past anything.
-                        if isinstance(chunk.payload, Control) and self._ready.is_set():
-                            await self._control(chunk.payload, chunk.node_id)
-                        elif not self._feed_now(chunk):
+                        # It is told past what waits, and follows in line as any other input.
+                        is_control = isinstance(chunk.payload, Control)
+                        if is_control and self._ready.is_set():
+                            await self._control(chunk)
+                            if not self._inputs.takes_control(chunk.node_id):
+                                continue
+                        elif is_control:  # nothing can be past anything yet
+                            self._untold.append(chunk)
+                        if not self._feed_now(chunk):
                             await self._inbox.put(chunk, chunk.size_bytes)
                     case CloseCommand():
                         await self._inbox.put(None, 0)
@@ -227,9 +235,11 @@ class Stream:
                 if isinstance(item, Exception):
                     await self._fail(item)
                     return
-                if isinstance(item.payload, Control):
-                    await self._control(item.payload, item.node_id)
-                    continue
+                if self._untold and item is self._untold[0]:
+                    self._untold.popleft()
+                    await self._control(item)
+                    if not self._inputs.takes_control(item.node_id):
+                        continue
                 self._times.note(self._now_ns(), item.sequence)
                 if not await self._enter(item):
                     continue
@@ -279,8 +289,10 @@ class Stream:
         self._counts.taken(self._times.count, self._write_metrics)
         return True
 
-    async def _control(self, control: Control, node_id: str) -> None:
+    async def _control(self, chunk: Chunk) -> None:
         """Tell a node and those behind it a control message, past the data."""
+        control, node_id = chunk.payload, chunk.node_id
+        assert isinstance(control, Control)
         message = control.message
         if isinstance(message, CancelSpeculation):
             from_ns, to_ns = message.from_ns, message.to_ns

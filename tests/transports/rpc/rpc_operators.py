@@ -238,6 +238,8 @@ class ProcessWhere(Where):
 class Told(Operator):
     """Waits until it is told a batch size, and says it with each text."""
 
+    accepts = frozenset({"text"})
+
     async def initialize(self, ctx):
         self.told = asyncio.get_running_loop().create_future()
 

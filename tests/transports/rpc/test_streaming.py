@@ -222,6 +222,23 @@ async def test_metadata_of_a_chunk_comes_out_with_its_results(client):
     assert dict(result.data_outputs["u"].metadata) == {"a": "b"}
 
 
+@pytest.mark.parametrize("when", ["before ready", "after ready"])
+async def test_a_control_message_comes_back_from_a_node_that_takes_all_kinds(client, when):
+    stream = await client.open(manifest({"p": "PassThrough"}))
+    if when == "after ready":
+        await stream.ready()
+    message = common_pb2.ControlMessage()
+    message.batch_hint.suggested_batch_size = 3
+    await stream.send("p", common_pb2.DataBuffer(control=message))
+    await stream.close()
+    ((_, _, buffer),) = [
+        (each.sequence, key, buffer)
+        for each in (r.result for r in await stream.rest() if r.HasField("result"))
+        for key, buffer in each.data_outputs.items()
+    ]
+    assert buffer.control.batch_hint.suggested_batch_size == 3
+
+
 async def test_the_older_audio_chunk_is_a_chunk_of_audio(client):
     stream = await client.open(manifest({"p": "PassThrough"}))
     for sequence in (0, 3, 4):
