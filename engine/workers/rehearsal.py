@@ -21,6 +21,7 @@ import numpy as np
 from engine.edges.doorbell import make_pair
 from engine.edges.segment import Segment, create_segment
 from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, SharedMemorySender
+from engine.loops import new_event_loop
 from engine.operator import Operator
 from engine.packet import Origin, Packet, Source
 from engine.payloads import Audio, Json, Text
@@ -28,7 +29,7 @@ from engine.plan import EdgePlan, NodePlan, StagePlan
 from engine.workers.channel import packet_socketpair
 from engine.workers.control_page import ControlPage, create_page
 from engine.workers.lane import Lane
-from engine.workers.stage_runner import new_event_loop, run_stages
+from engine.workers.stage_runner import run_stages
 from engine.workers.stage_spec import EdgeSpec, StageSpec
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from engine.errors import RemoteMediaError
 from engine.executors.lifecycle import cleanup_operators, initialize_operators
 from engine.hosts import AsyncioHost
 from engine.interruption import Interrupt, Settlement
+from engine.loops import new_event_loop
 from engine.stage import Stage
 from engine.stage_steering import StageSteering
 from engine.steering import order_from_dict
@@ -32,13 +33,6 @@ if TYPE_CHECKING:
     from engine.edges.contract import EdgeReceiver, EdgeSender
     from engine.plan import EdgePlan, StagePlan
     from engine.workers.lane import Lane
-
-try:
-    import uvloop
-
-    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-except ImportError:  # not installed on this platform: asyncio's own serves, a fifth slower
-    new_event_loop = asyncio.new_event_loop
 
 
 def run_stage(spec: dict[str, Any], fds: list[int], lane: Lane) -> None:

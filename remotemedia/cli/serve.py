@@ -93,6 +93,7 @@ def serve(  # noqa: PLR0913, PLR0917 - typer makes its options of them
     console = Console(debug=debug)
     with logging_lines(as_json=log_format == "json", debug=debug):
         try:
+            from engine.loops import new_event_loop
             from remotemedia.cli.serving import Serving
             from remotemedia.cli.serving_choices import Flags
 
@@ -107,7 +108,8 @@ def serve(  # noqa: PLR0913, PLR0917 - typer makes its options of them
             serving = Serving.prepare(
                 flags, config, operators or [], pipelines or [], processes=not no_process
             )
-            code = asyncio.run(serving.run(debug=debug))
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                code = runner.run(serving.run(debug=debug))
         except Exception as error:  # noqa: BLE001 - the last one to hear of it; nothing is lost
             console.error(error)
             raise typer.Exit(exit_code_of(error)) from None
