@@ -121,6 +121,8 @@ class _Execution:
         try:
             async with asyncio.timeout(limits.timeout_s):
                 await _feed(session, chunks)
+                if looking is not None:  # they end once their inputs have
+                    await looking
                 await session.end_input()
                 while (packet := await session.receive()) is not None:
                     outputs.add(packet)
