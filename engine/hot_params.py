@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from engine.errors import UsageError
 from engine.manifest.params import accepted_spellings
-from engine.operator import ports_of
+from engine.operator import param_problem, ports_of
 from engine.wording import suggestion
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ def changed_params(operator: Operator, node_id: str, changes: Mapping[str, Any])
     try:
         after = cls.Params.model_validate(values | named)
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'params'}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
+        said = "; ".join(param_problem(item, cls.Params) for item in error.errors())
         raise UsageError(
             f"the params of node {node_id!r} were not changed: {said}", node_id=node_id
         ) from error

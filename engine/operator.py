@@ -214,7 +214,7 @@ class Operator(Composable):
         try:
             self.params: Any = self.Params(**params)
         except ValidationError as error:
-            problems = "; ".join(_problem(item, self.Params) for item in error.errors())
+            problems = "; ".join(param_problem(item, self.Params) for item in error.errors())
             raise UsageError(
                 f"{type(self).__name__}: {problems}", node_type=self.node_type
             ) from error
@@ -354,7 +354,7 @@ class Operator(Composable):
 Params: TypeAlias = Operator.Params
 
 
-def _problem(error: ErrorDetails, model: type[BaseModel]) -> str:
+def param_problem(error: ErrorDetails, model: type[BaseModel]) -> str:
     """What is wrong with a param, and which one may have been meant."""
     name = ".".join(str(part) for part in error["loc"]) or "params"
     if error["type"] == "extra_forbidden":

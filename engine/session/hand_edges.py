@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.edges.counters import read_counts
 from engine.edges.doorbell import make_pair
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from engine.executors.contract import RunningStage
 
 #: The window of each such edge.
-HAND_CAPACITY = 64
+HAND_CAPACITY: Final = 64
+#: What it is where it crosses to a process, see `EdgePlan.kind`.
+KIND: Final = "shared_memory"
 
 
 class HandEdges:
@@ -57,36 +59,34 @@ class HandEdges:
         self._local: dict[str, LocalEdge] = {}
         self._shared: list[_SharedEdge] = []
 
-    def show(self, edge_id: str, node_id: str, port: str, capacity: int = HAND_CAPACITY) -> None:
+    def show(self, edge_id: str, node_id: str, port: str) -> None:
         """Make the edge that brings a port's outputs here.
 
         Raises:
             EdgeError: the system gives no shared memory, or no socket.
         """
-        stage_id = self._stage.plan.id
-        kind = "local" if self._stage.local else "shared_memory"
-        plan = EdgePlan(edge_id, stage_id, None, node_id, port, node_id, "", kind, capacity)
         if self._stage.local:
-            self.receiver = self._local["shows"] = LocalEdge(edge_id, capacity, self._now_ns)
+            self.receiver = self._local["shows"] = LocalEdge(edge_id, HAND_CAPACITY, self._now_ns)
             return
+        plan = EdgePlan(
+            edge_id, self._stage.plan.id, None, node_id, port, node_id, "", KIND, HAND_CAPACITY
+        )
         edge = _SharedEdge("shows", plan, ("",), Source(node_id, port), self._segment_bytes)
         self._shared.append(edge)
         self.receiver = edge.open_receiver(self._session_id)
 
-    def give(
-        self, edge_id: str, node_id: str, ports: Sequence[str], capacity: int = HAND_CAPACITY
-    ) -> None:
+    def give(self, edge_id: str, node_id: str, ports: Sequence[str]) -> None:
         """Make the edge that brings something from here to a node.
 
         Raises:
             EdgeError: the system gives no shared memory, or no socket.
         """
-        stage_id = self._stage.plan.id
-        kind = "local" if self._stage.local else "shared_memory"
-        plan = EdgePlan(edge_id, None, stage_id, node_id, "", node_id, "", kind, capacity)
         if self._stage.local:
-            self.sender = self._local["gives"] = LocalEdge(edge_id, capacity, self._now_ns)
+            self.sender = self._local["gives"] = LocalEdge(edge_id, HAND_CAPACITY, self._now_ns)
             return
+        plan = EdgePlan(
+            edge_id, None, self._stage.plan.id, node_id, "", node_id, "", KIND, HAND_CAPACITY
+        )
         edge = _SharedEdge("gives", plan, tuple(ports), INGRESS, self._segment_bytes)
         self._shared.append(edge)
         self.sender = edge.open_sender()

@@ -135,7 +135,14 @@ class Ingress:
         apart: on virtual time all of it may be.
         """
         clock = self._clock
-        self._now_ns = lambda: max(clock(), floor_ns)
+
+        def now_ns() -> int:
+            now = clock()
+            if now >= floor_ns:
+                self._now_ns = clock
+            return max(now, floor_ns)
+
+        self._now_ns = now_ns
 
     def lay(self, item: Item) -> None:
         """Let the audio of an item that was stamped without a time begin where its ports' ends."""

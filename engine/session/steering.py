@@ -41,7 +41,6 @@ from engine.wording import suggestion
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from engine.edges.contract import EdgeSender
     from engine.executors.contract import RunningStage
     from engine.interruption import Unwanted
     from engine.plan import NodePlan, Plan
@@ -216,10 +215,10 @@ class Steering:
         if scope is not None and not itself:
             nodes -= {scope}
         before_ns = places.now_ns() + 1
-        for ingress in (*places.ingress.values(), *self._publishers.values()):
-            ingress.stamp_from(before_ns)
         settlement = Settlement(generation=0)
         if isinstance(control.message, CancelSpeculation):
+            for ingress in (*places.ingress.values(), *self._publishers.values()):
+                ingress.stamp_from(before_ns)
             span = CancelledSpan(control.message.from_ns, control.message.to_ns, before_ns)
             settlement.add_dropped(self._take_back(places, span, nodes))
         telling: dict[asyncio.Task[Mapping[str, Any]], str] = {}
@@ -267,11 +266,6 @@ class Steering:
             listener.close()
         for edges in self._publisher_edges:
             edges.close()
-
-    @property
-    def senders(self) -> list[EdgeSender]:
-        """Those of the publishers."""
-        return [publisher.sender for publisher in self._publishers.values()]
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -152,8 +152,8 @@ class SessionRegistry:
             method: the call it belongs to.
             peer: whose call it is.
         """
-        session = Session(plan)
-        session.id = str(uuid.UUID(session.id))  # as clients write it, in every log and title too
+        # As clients write it, in every log and title too.
+        session = Session(plan, session_id=str(uuid.uuid4()))
         live = LiveSession(session.id, session, method, peer, time.time())
         self._live[live.id] = live
         self.opened[method] += 1
