@@ -41,6 +41,18 @@ async def opened(running, graph):
     return stream, (await stream.ready()).session_id
 
 
+async def overfilled(running, stream, word, count):
+    """Send more than the edge of node "n" holds, and wait until the server has read all of it."""
+    (live,) = running.service.sessions
+    for number in range(count):
+        await stream.send("n", word, number)
+    # Some have entered, one waits for room, the rest behind it.
+    edges = live.session.plan.edges
+    entered = next(edge.capacity for edge in edges if edge.source_stage is None)
+    await eventually(lambda: len(live.waiting) == count - entered - 1)
+    return live
+
+
 async def test_sessions_are_listed_while_they_are_open(running, admin):
     assert not (await admin.ListSessions(admin_pb2.ListSessionsRequest())).sessions
     first, first_id = await opened(running, manifest({"u": "Upper"}))
@@ -99,16 +111,9 @@ async def test_a_session_that_is_drained_gives_what_is_under_way(running, admin)
 
 
 async def test_an_interrupt_drops_what_is_under_way_and_what_waits_to_enter(running, admin):
-    graph = manifest({"n": "Never"})
-    stream, session_id = await opened(running, graph)
-    (live,) = running.service.sessions
-    sent = 150  # more than the edge holds
-    for number in range(sent):
-        await stream.send("n", f"t{number}", number)
-    # Some have entered, one waits for room, the rest behind it.
-    edges = live.session.plan.edges
-    entered = next(edge.capacity for edge in edges if edge.source_stage is None)
-    await eventually(lambda: len(live.waiting) == sent - entered - 1)
+    sent = 150
+    stream, session_id = await opened(running, manifest({"n": "Never"}))
+    await overfilled(running, stream, "t", sent)
     done = await admin.Interrupt(admin_pb2.InterruptRequest(session_id=session_id, reason="enough"))
     assert done.generation == 1
     assert not done.late
@@ -119,10 +124,7 @@ async def test_an_interrupt_drops_what_is_under_way_and_what_waits_to_enter(runn
 
 async def test_what_is_sent_after_an_interrupt_is_taken(running, admin):
     stream, session_id = await opened(running, manifest({"n": "NeverAt"}))
-    (live,) = running.service.sessions
-    for number in range(150):
-        await stream.send("n", "wait", number)
-    await eventually(lambda: len(live.waiting) > 0)
+    live = await overfilled(running, stream, "wait", 150)
     await admin.Interrupt(admin_pb2.InterruptRequest(session_id=session_id))
     await eventually(lambda: not len(live.waiting))
     before = live.session.statistics().nodes["n"].received
