@@ -124,6 +124,11 @@ class AsyncioHost:
         except RuntimeError:  # the loop is closed: nobody is left to be told
             logger.debug("control_after_close")
 
+    @property
+    def busy(self) -> bool:
+        """Whether a task that the stage spawned has not ended."""
+        return bool(self._tasks)
+
     async def join(self) -> None:
         """Wait until every task the stage spawned has ended; cancels them first."""
         tasks = list(self._tasks)

@@ -9,8 +9,10 @@ what is read off one is at most an eighth beside the truth, and recording costs 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence, Sequence
@@ -71,46 +73,29 @@ class HopTimes:
     @classmethod
     def of(cls, words: Sequence[int]) -> Self:
         """Read a histogram, which may grow meanwhile."""
-        counts = list(words)
-        measured = sum(counts)
+        up_to = list(accumulate(words))  # bucket → hops in it and those before
+        measured = up_to[-1]
         if not measured:
             return cls()
-        last = max(bucket for bucket, count in enumerate(counts) if count)
-        return cls(
-            measured,
-            _middle_us(_bucket_at(counts, measured * 0.5)),
-            _middle_us(_bucket_at(counts, measured * 0.99)),
-            _bounds_us(last)[1],
-        )
+        p50, p99 = bisect_left(up_to, measured * 0.5), bisect_left(up_to, measured * 0.99)
+        last = bisect_left(up_to, measured)
+        return cls(measured, _middle_us(p50), _middle_us(p99), _BEGINS_US[last + 1])
 
 
 #: None measured.
 NO_HOPS = HopTimes()
 
 
-def _bucket_at(counts: Sequence[int], rank: float) -> int:
-    """The bucket of the hop that so many others were quicker than."""
-    below = 0
-    for bucket, count in enumerate(counts):
-        below += count
-        if below >= rank:
-            return bucket
-    return len(counts) - 1
+def _begin_us(bucket: int) -> float:
+    """From which time on hops fall into a bucket, in microseconds."""
+    doublings, step = divmod(bucket, _STEPS)
+    units = step if doublings == 0 else (_STEPS + step) << (doublings - 1)
+    return units * (1 << _UNIT_BITS) / 1e3
 
 
-def _bounds_us(bucket: int) -> tuple[float, float]:
-    """Between which times the hops of a bucket took, in microseconds."""
-
-    def begin_units(position: int) -> int:
-        if position < _STEPS:
-            return position
-        doublings, step = divmod(position, _STEPS)
-        return (_STEPS + step) << (doublings - 1)
-
-    unit_us = (1 << _UNIT_BITS) / 1e3
-    return begin_units(bucket) * unit_us, begin_units(bucket + 1) * unit_us
+#: Bucket → the shortest time that falls into it; and one more, where the last one ends.
+_BEGINS_US: Final = tuple(_begin_us(bucket) for bucket in range(BUCKETS + 1))
 
 
 def _middle_us(bucket: int) -> float:
-    begin_us, end_us = _bounds_us(bucket)
-    return (begin_us + end_us) / 2
+    return (_BEGINS_US[bucket] + _BEGINS_US[bucket + 1]) / 2

@@ -90,6 +90,9 @@ class RunningStage(Protocol):
     def pid(self) -> int:
         """The process it runs in; 0 for the session's own, and while there is none."""
 
+    def start_nowait(self) -> bool:
+        """Like `start`, if nothing of that takes time; False: nothing was done."""
+
     async def start(self) -> None:
         """Bring the stage up to the point where all its operators are initialized.
 
@@ -121,6 +124,12 @@ class RunningStage(Protocol):
 
     def kill(self) -> None:
         """Like `stop`, without asking first."""
+
+    def close_nowait(self) -> bool:
+        """End it; whether nothing of it is left by that, so that `wait_stopped` need not be called.
+
+        Not from within one of its turns.
+        """
 
     async def wait_stopped(self) -> None:
         """Wait until nothing of it is left, within the grace period.

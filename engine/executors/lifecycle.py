@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.adapters import OPERATOR_ERRORS
 from engine.errors import NodeError
 from engine.missing import remedy
+from engine.operator import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,6 +18,24 @@ if TYPE_CHECKING:
     from engine.stage import Stage
 
 logger = logging.getLogger("remotemedia.stage")
+
+
+def initialize_nowait(stage: Stage, report: Callable[[str, str, float, str], None]) -> bool:
+    """Initialize a stage's operators if none has an initialize of its own; else do nothing.
+
+    Args:
+        stage: a compiled one that does not run yet.
+        report: see `initialize_operators`.
+
+    Returns:
+        Whether they are initialized.
+    """
+    if any(type(each.operator).initialize is not Operator.initialize for each in stage.adapters):
+        return False
+    for adapter in stage.adapters:
+        _begin(adapter, report)
+        report(adapter.node_id, "ready", 1.0, "")
+    return True
 
 
 async def initialize_operators(
@@ -48,9 +67,7 @@ async def initialize_operators(
 async def _initialize(
     adapter: OperatorAdapter, report: Callable[[str, str, float, str], None]
 ) -> None:
-    adapter.context.on_progress = report
-    report(adapter.node_id, "initializing", 0.0, "")
-    adapter.initialized = True
+    _begin(adapter, report)
     try:
         await adapter.operator.initialize(adapter.context)
     except (*OPERATOR_ERRORS, asyncio.CancelledError) as error:
@@ -59,6 +76,20 @@ async def _initialize(
         hint = remedy(error) if isinstance(error, ImportError) else ""
         raise NodeError.of(adapter.node_id, error, during="initialize", hint=hint) from error
     report(adapter.node_id, "ready", 1.0, "")
+
+
+def _begin(adapter: OperatorAdapter, report: Callable[[str, str, float, str], None]) -> None:
+    adapter.context.on_progress = report
+    report(adapter.node_id, "initializing", 0.0, "")
+    adapter.initialized = True
+
+
+def needs_cleanup(stage: Stage) -> bool:
+    """Whether an operator has a cleanup of its own that is to be called."""
+    return any(
+        adapter.initialized and type(adapter.operator).cleanup is not Operator.cleanup
+        for adapter in stage.adapters
+    )
 
 
 async def cleanup_operators(stage: Stage) -> None:

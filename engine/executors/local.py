@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from engine.compile import compile_stage, make_operators
 from engine.errors import InitTimeoutError
 from engine.executors.contract import Progress
-from engine.executors.lifecycle import cleanup_operators, initialize_operators
+from engine.executors.lifecycle import (
+    cleanup_operators,
+    initialize_nowait,
+    initialize_operators,
+    needs_cleanup,
+)
 from engine.hosts import AsyncioHost
 from engine.stage import Stage
 from engine.stage_steering import HandEnds, StageSteering
@@ -72,6 +77,9 @@ class LocalStage:
         self._steering = StageSteering([self.stage])
         compile_stage(plan, make_operators(plan), self.stage, receivers, senders)
 
+    def start_nowait(self) -> bool:
+        return initialize_nowait(self.stage, self._report)
+
     async def start(self) -> None:
         try:
             async with asyncio.timeout(self._init_timeout_s):
@@ -112,6 +120,10 @@ class LocalStage:
 
     def kill(self) -> None:
         self.stop()
+
+    def close_nowait(self) -> bool:
+        self.stage.cancel()
+        return self._cleaning is None and not (self._host.busy or needs_cleanup(self.stage))
 
     async def wait_stopped(self) -> None:
         self.stage.cancel()

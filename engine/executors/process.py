@@ -114,6 +114,9 @@ class ProcessStage:
         """The worker's process id; 0 before it is known."""
         return self._worker.pid if self._worker is not None else 0
 
+    def start_nowait(self) -> bool:
+        return False
+
     async def start(self) -> None:
         self.spawn()
         await self._ready
@@ -187,6 +190,9 @@ class ProcessStage:
     def kill(self) -> None:
         if self._worker is not None:
             self._worker.kill()
+
+    def close_nowait(self) -> bool:
+        return False
 
     async def wait_stopped(self) -> None:
         worker = self._worker

@@ -151,6 +151,9 @@ class RestartingStage:
         """Ask for the first worker, without waiting for it; a second call does nothing."""
         self._worker.spawn()
 
+    def start_nowait(self) -> bool:
+        return False
+
     async def start(self) -> None:
         self.spawn()
         await self._worker.stage.start()
@@ -247,6 +250,9 @@ class RestartingStage:
     def kill(self) -> None:
         self._end()
         self._worker.stage.kill()
+
+    def close_nowait(self) -> bool:
+        return False
 
     async def wait_stopped(self) -> None:
         self._end()

@@ -157,8 +157,10 @@ class Session:
         try:
             admit(self, self.id, self.plan)
             self._make()
-            async with asyncio.TaskGroup() as group:
-                self._starting = [group.create_task(stage.start()) for stage in self._stages]
+            waiting = [stage for stage in self._stages if not stage.start_nowait()]
+            if waiting:
+                async with asyncio.TaskGroup() as group:
+                    self._starting = [group.create_task(stage.start()) for stage in waiting]
         except BaseExceptionGroup as errors:
             await self.aclose()
             cause = self._state.error or _first_cause(errors)
@@ -201,14 +203,34 @@ class Session:
         Bounded by twice the grace period. A second call waits for the first; a cancelled call lets
         the ending go on.
         """
-        if self._state.phase is Phase.CLOSED:
+        if self.close_nowait():
             return
         if self._closing is None:
-            self._begin_close()
             self._closing = asyncio.create_task(self._wait_stopped())
             # A callback: it comes also where the loop ends before the task has begun.
             self._closing.add_done_callback(self._finish_close)
         await asyncio.shield(self._closing)
+
+    def close_nowait(self) -> bool:
+        """End the session as `aclose` does, if nothing of that takes time.
+
+        Nothing does where all nodes are local, none of their calls is under way, and none of their
+        operators has a `cleanup` of its own. Not from within an operator.
+
+        Returns:
+            Whether nothing is left of it; otherwise it is ending, and `aclose` waits for that.
+        """
+        if self._state.phase is Phase.CLOSED:
+            return True
+        if self._closing is not None:
+            return False
+        self._begin_close()
+        if not all(task.done() for task in self._starting):
+            return False
+        if not all(stage.close_nowait() for stage in self._stages):
+            return False
+        self._finish_close()
+        return True
 
     def cancel(self) -> None:
         """End at once: drop what is queued. `aclose` waits until nothing is left."""
@@ -839,7 +861,7 @@ class Session:
         if self._exits is not None:
             self._exits.close()  # so that no producer waits for us to take the rest
 
-    def _finish_close(self, _: asyncio.Task[None]) -> None:
+    def _finish_close(self, _: asyncio.Task[None] | None = None) -> None:
         for stage in self._stages:
             self._stage_gone(stage)
         self._steering.close()

@@ -168,12 +168,12 @@ class SessionRegistry:
         Waits until nothing of it is left, or one second; then it goes on without anybody. A
         cancelled call changes nothing about that.
         """
+        if self._end_nowait(live):
+            return
         ending = self._endings.get(live.id)
-        if ending is None and live.id in self._live:
-            ending = asyncio.create_task(self._end(live))
-            self._endings[live.id] = ending
-        if ending is not None:
-            await asyncio.wait({ending}, timeout=_AWAITED_S)
+        if ending is None:
+            ending = self._endings[live.id] = asyncio.create_task(self._end(live))
+        await asyncio.wait({ending}, timeout=_AWAITED_S)
 
     async def wait_all_ended(self, timeout_s: float) -> bool:
         """Wait until no session is open; False: some still were when the time was over."""
@@ -195,7 +195,11 @@ class SessionRegistry:
             Whether that was possible; otherwise `end` it.
         """
         plan = live.plan
-        if live.session.phase != "finished" or plan.workers or plan.settings.max_sessions:
+        if live.session.phase != "finished" or plan.workers:
+            return False
+        if self._end_nowait(live):
+            return True
+        if plan.settings.max_sessions:
             return False
         self._endings.setdefault(live.id, asyncio.create_task(self._end(live)))
         return True
@@ -208,6 +212,12 @@ class SessionRegistry:
         endings = [self.end(live) for live in self]
         await asyncio.gather(*endings)
         await asyncio.gather(*self._endings.values(), return_exceptions=True)
+
+    def _end_nowait(self, live: LiveSession) -> bool:
+        """End a session if nobody has to wait for that; whether it has ended, now or before."""
+        if live.id in self._live and live.id not in self._endings and live.session.close_nowait():
+            self._forget(live)
+        return live.id not in self._live
 
     async def _end(self, live: LiveSession) -> None:
         try:
