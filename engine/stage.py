@@ -76,6 +76,7 @@ class Stage:
         generation: the generation whose interrupt has been applied.
         error: why it failed, or None.
         done: nothing will be taken or sent any more.
+        publish: is given the counts before doorbells are rung, by those who look from elsewhere.
     """
 
     __slots__ = (  # measured: 7 % of a packet's time, with the adapters'
@@ -107,6 +108,7 @@ class Stage:
         "host",
         "id",
         "outbox",
+        "publish",
         "session_id",
         "ticket",
         "turns",
@@ -131,6 +133,7 @@ class Stage:
         self.done = False
         self.adapters: tuple[OperatorAdapter, ...] = ()
         self.turns = 0
+        self.publish: Callable[[str, Sequence[int]], None] | None = None
         self._entries: tuple[Entry, ...] = ()
         self._taking: tuple[Entry, ...] = ()  # the entries, until no packet is wanted any more
         self._exits: tuple[Exit, ...] = ()
@@ -223,7 +226,9 @@ class Stage:
             self._running = False
 
     def flush(self) -> None:
-        """Ring the doorbells for what was sent and released."""
+        """Publish the counts, and ring the doorbells for what was sent and released."""
+        if self.publish is not None:
+            self.publish(self.id, self.counts())
         for exit_ in self._exits:
             exit_.sender.flush()
             if exit_.sender.closed and not exit_.left:
@@ -800,10 +805,13 @@ class Stage:
         now_ns = self.host.now_ns()
         return tuple(waiting_of(self._entries, self._exits, self.adapters, timer, now_ns))
 
+    def counts(self) -> list[int]:
+        """What has been counted, as numbers in a row: `StageStatistics.of` names them."""
+        counts = [self.turns, self._paused_ns]
+        for adapter in self.adapters:
+            counts += adapter.counts()
+        return counts
+
     def statistics(self) -> StageStatistics:
         """A snapshot of the counts."""
-        return StageStatistics(
-            turns=self.turns,
-            paused_ns=self._paused_ns,
-            nodes={adapter.node_id: adapter.statistics() for adapter in self.adapters},
-        )
+        return StageStatistics.of([adapter.node_id for adapter in self.adapters], self.counts())

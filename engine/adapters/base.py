@@ -15,7 +15,6 @@ from engine.context import COMPLETE, NodeContext, ParamsChange
 from engine.errors import NodeError, UsageError
 from engine.hot_params import changed_params
 from engine.interruption import Played, older_than
-from engine.observe.statistics import NodeStatistics
 from engine.outlet import PortInlet
 from engine.packet import Members, Packet
 from engine.steering import ENABLED
@@ -442,9 +441,9 @@ class OperatorAdapter(Emitter):
         self._open = (iterator, pulled, self._stage.ticket)
         self._stage.suspend(self)
 
-    def statistics(self) -> NodeStatistics:
-        """A snapshot of the node's counts."""
-        return NodeStatistics(self._received, self._emitted, self._busy_ns, self._waited_ns)
+    def counts(self) -> tuple[int, int, int, int]:
+        """What the node has counted, in the order of `NodeStatistics`."""
+        return self._received, self._emitted, self._busy_ns, self._waited_ns
 
 
 def handed_on(item: Packet | Mapping[str, Packet], _: Any = None) -> Packet | list[Packet]:

@@ -141,7 +141,7 @@ class RunningStage(Protocol):
         """Edge id → how long hops took, as its own process counts them; a local one counts none."""
 
     def statistics(self) -> Mapping[str, StageStatistics]:
-        """Stage id → counts: of a process, those it reported when it finished."""
+        """Stage id → counts: of a process, those it published last."""
 
     def edge_statistics(self) -> Mapping[str, EdgeStatistics]:
         """Edge id → counts, of edges within a worker, as it reported them when it finished."""

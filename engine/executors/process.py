@@ -33,6 +33,7 @@ from engine.workers.notices import (
     WorkerNotice,
 )
 from engine.workers.service import WorkerHandle, WorkerService, WorkerSpec
+from engine.workers.stage_counts import StageCounts, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,7 +106,6 @@ class ProcessStage:
         self._started = False
         self._finished = False
         self._failed = False
-        self._statistics = {stage.id: StageStatistics() for stage in stages}
         self._edge_statistics: dict[str, EdgeStatistics] = {}
         self._in_edges: tuple[str, ...] = ()
 
@@ -144,6 +144,7 @@ class ProcessStage:
             cleanup_grace_s=settings.cleanup_grace_s,
             turn_timeouts_ms=tuple(node.process_timeout_ms for node in self._nodes),
             in_edges=len(spec.receivers),
+            counts=words_of(self._stages),
             memory_limit_bytes=memory_limit_bytes(settings.max_session_memory_mb),
         )
         LEDGER.worker_started(self._session_id)
@@ -209,7 +210,13 @@ class ProcessStage:
                 await self._exited.wait()
 
     def statistics(self) -> Mapping[str, StageStatistics]:
-        return self._statistics
+        if self._worker is None:
+            return {
+                stage.id: StageStatistics(nodes={node.id: NodeStatistics() for node in stage.nodes})
+                for stage in self._stages
+            }
+        words = self._worker.control_page.count_words(words_of(self._stages))
+        return StageCounts(words, self._stages).read()
 
     def edge_statistics(self) -> Mapping[str, EdgeStatistics]:
         return self._edge_statistics
@@ -243,7 +250,6 @@ class ProcessStage:
                 self._owner.stage_controls(notice.node_id, Control.from_dict(notice.control))
             case FinishedNotice():
                 self._finished = True
-                self._statistics |= _stage_statistics(notice.statistics)
                 self._edge_statistics = _edge_statistics(notice.statistics)
                 self._owner.stage_finished(self)
             case ExitedNotice():
@@ -295,17 +301,6 @@ def _notifier(
             logger.debug("notice_after_close")
 
     return notify
-
-
-def _stage_statistics(data: Mapping[str, Any]) -> dict[str, StageStatistics]:
-    return {
-        stage_id: StageStatistics(
-            counts["turns"],
-            counts["paused_ns"],
-            {node_id: NodeStatistics(**of_node) for node_id, of_node in counts["nodes"].items()},
-        )
-        for stage_id, counts in data.get("stages", {}).items()
-    }
 
 
 def _edge_statistics(data: Mapping[str, Any]) -> dict[str, EdgeStatistics]:

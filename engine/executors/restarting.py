@@ -267,7 +267,7 @@ class RestartingStage:
         return {}  # the plan's edges are received on the session's loop
 
     def statistics(self) -> Mapping[str, StageStatistics]:
-        """Stage id → counts; times are those of the last worker, once it has finished."""
+        """Stage id → counts; times and turns are those of the last worker."""
         last = self._worker.stage.statistics()[self.plan.id]
         times = last.nodes.get(self._node_id, NodeStatistics())
         emitted = sum(output.emitted for output in self._outputs)

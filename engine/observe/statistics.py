@@ -6,11 +6,11 @@ Pure: no I/O, no clock. An edge's own counts are in `engine.edges.contract`.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from engine.edges.contract import EdgeStatistics
     from engine.executors.contract import RunningStage
@@ -33,6 +33,10 @@ class NodeStatistics:
     waited_ns: int = 0
 
 
+#: So many numbers.
+_OF_NODE = len(fields(NodeStatistics))
+
+
 @dataclass(slots=True)
 class StageStatistics:
     """A snapshot of a stage's counts.
@@ -51,6 +55,21 @@ class StageStatistics:
     restarts: int = 0
     dropped: int = 0
 
+    @classmethod
+    def of(cls, node_ids: Sequence[str], counts: Sequence[int]) -> Self:
+        """What a stage has counted, from `Stage.counts`."""
+        turns, paused_ns, *of_nodes = counts
+        nodes = {
+            node_id: NodeStatistics(*of_nodes[begin : begin + _OF_NODE])
+            for node_id, begin in zip(node_ids, range(0, len(of_nodes), _OF_NODE), strict=True)
+        }
+        return cls(turns, paused_ns, nodes)
+
+
+def counts_of(nodes: int) -> int:
+    """How many numbers `Stage.counts` gives for a stage of so many nodes."""
+    return 2 + _OF_NODE * nodes
+
 
 @dataclass(frozen=True, slots=True)
 class SessionStatistics:
@@ -59,7 +78,7 @@ class SessionStatistics:
     Attributes:
         session_id: the session.
         outputs: packets taken out of it.
-        stages: stage id → counts; those of a process stage come when it has finished.
+        stages: stage id → counts; of a process, those it published last, between two turns.
         edges: edge id → counts of its producing end, and how long its hops took.
         pids: stage id → process it runs in: this one for a local stage. A stage has no entry while
             it has no process: before its first, and between two. One whose process has ended keeps

@@ -1,7 +1,7 @@
 """The memory a worker shares with the server: words that no busy interpreter can hold up.
 
-A memfd of 4 KiB, more where a stage has more than three in edges; sealed against resizing
-(truncated, it would kill its readers). Source: FR-008.
+A memfd of 4 KiB, more where there are many in edges or nodes; sealed against resizing (truncated,
+it would kill its readers). Source: FR-008.
 
     word  bytes  written by  what
     0     0      server      stale_below: results of an older generation are unwanted
@@ -12,6 +12,7 @@ A memfd of 4 KiB, more where a stage has more than three in edges; sealed agains
     5     40     server      announced: the newest generation, see `engine.interruption`
     64    512    worker      hop times of in edge 0, see `engine.edges.hop_times`
     192   1536   worker      those of in edge 1, and so on
+    last         worker      what its stages have counted, see `engine.workers.stage_counts`
 
 Each is an aligned 64-bit word, written by one store: the other side never sees half of it.
 Measured: an operator in a pure-Python loop sees a new generation after 0.005 to 0.03 ms; a message
@@ -39,13 +40,14 @@ _HEARTBEATS: Final = 4
 _HOPS: Final = 64
 
 
-def create_page(in_edges: int = 0) -> int:
+def create_page(in_edges: int = 0, counts: int = 0) -> int:
     """Make a control page; returns its descriptor, which the caller closes.
 
     Args:
         in_edges: for how many edges it has room for the times of hops.
+        counts: words it has for what the stages count.
     """
-    size_bytes = -(-(_HOPS + in_edges * BUCKETS) * 8 // PAGE_BYTES) * PAGE_BYTES
+    size_bytes = -(-(_HOPS + in_edges * BUCKETS + counts) * 8 // PAGE_BYTES) * PAGE_BYTES
     fd = os.memfd_create("remotemedia-control", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(fd, size_bytes)
@@ -143,6 +145,10 @@ class ControlPage:
         """
         start = _HOPS + in_edge * BUCKETS
         return cast("MutableSequence[int]", self._words[start : start + BUCKETS])
+
+    def count_words(self, counts: int) -> memoryview:
+        """The words for what the stages count: so many, at the page's end."""
+        return self._words[len(self._words) - counts :]
 
     def detach(self) -> None:
         """Stop sharing: unmap the page and go on with a copy of its last words."""

@@ -62,6 +62,7 @@ class WorkerSpec:
         cleanup_grace_s: how long its end may take.
         turn_timeouts_ms: bound on one turn of each node, in that order; None, or left out: none.
         in_edges: how many edges it receives from, whose hops its control page has room for.
+        counts: words it has there for what its stages count.
     """
 
     session_id: str
@@ -78,6 +79,7 @@ class WorkerSpec:
     cleanup_grace_s: float = 5.0
     turn_timeouts_ms: tuple[int | None, ...] = ()
     in_edges: int = 0
+    counts: int = 0
 
     def limits(self) -> WorkerLimits:
         """The bounds, in nanoseconds."""
@@ -220,7 +222,7 @@ def make_worker(
     opened: list[int] = []
     try:
         opened += (end.detach() for end in packet_socketpair())
-        opened.append(create_page(spec.in_edges))
+        opened.append(create_page(spec.in_edges, spec.counts))
         opened += os.pipe2(os.O_CLOEXEC)
         opened += os.pipe2(os.O_CLOEXEC)
         opened.append(_start_file(spec.start))

@@ -24,6 +24,7 @@ from engine.stage_steering import StageSteering
 from engine.steering import order_from_dict
 from engine.workers.edge_ends import open_hand, open_receivers, open_senders
 from engine.workers.messages import InterruptCommand, SteerCommand
+from engine.workers.stage_counts import StageCounts, words_of
 from engine.workers.stage_spec import StageSpec
 from engine.workers.turn_watch import TurnWatch
 
@@ -86,6 +87,7 @@ class _Stages:
         #: Orders that came before the operators were initialized; None: they are.
         self._early: list[tuple[SteerCommand, Sequence[int]]] | None = []
         self._watch = TurnWatch(lane.page, spec.stages)
+        self._counts = StageCounts(lane.page.count_words(words_of(spec.stages)), spec.stages)
         self._hosted = [self._host(plan, spec, lane) for plan in spec.stages]
         self._unfinished = len(self._hosted)
         self._steering = StageSteering(stage for _, stage in self._hosted)
@@ -113,7 +115,9 @@ class _Stages:
         host = WorkerHost(self._stage_finished, self._watch)
         host.on_interrupted = self._stage_interrupted
         host.on_control = lambda node_id, control: lane.control(node_id, control.to_dict())
-        return host, Stage(plan.id, spec.session_id, host, lane.page.words)
+        stage = Stage(plan.id, spec.session_id, host, lane.page.words)
+        stage.publish = self._counts.publish
+        return host, stage
 
     async def work(self, lane: Lane) -> None:
         """Everything up to the end of the stream; cancelled when the worker is told to stop."""
@@ -188,7 +192,6 @@ class _Stages:
     def statistics(self) -> dict[str, Any]:
         """What has been counted, as JSON."""
         return {
-            "stages": {stage.id: asdict(stage.statistics()) for _, stage in self._hosted},
             "edges": {
                 edge_id: asdict(
                     replace(end.statistics(), hops=self._inner[edge_id].statistics().hops)

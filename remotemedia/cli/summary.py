@@ -71,7 +71,7 @@ class NodeSummary:
 
 
 def summarize(plan: Plan, statistics: SessionStatistics) -> list[NodeSummary]:
-    """One row per node, in the plan's order; a process has told its counts when it has finished."""
+    """One row per node, in the plan's order."""
     counts = statistics.nodes
     rows = []
     for stage in plan.stages:

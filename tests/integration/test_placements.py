@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 
 import numpy as np
 import pytest
 
+from engine.errors import WorkerCrashedError
 from engine.packet import lineage_key
 from engine.payloads import Audio, Binary, Json, Text
 from tests.integration.conftest import (
@@ -361,6 +363,36 @@ async def test_statistics_tell_what_every_node_did():
     assert statistics.pids["b"] not in {0, os.getpid()}
     assert statistics.pids["a"] == statistics.pids["c"] == os.getpid()
     assert statistics.edges["→a"].sent == statistics.edges["a.out→b.in"].sent == 50
+
+
+@pytest.mark.parametrize("placed", ["local", "process", {"a": "process", "b": "process"}])
+async def test_who_has_an_output_finds_it_counted(placed):
+    pipeline = graph({"a": "Pass", "b": "Twice"}, ["a->b"], placed=placed)
+    async with asyncio.timeout(PATIENCE_S), pipeline.session() as session:
+        for number in range(1, 30):
+            await session.send(Json(number))
+            for _ in range(2):
+                await session.receive()
+            nodes = session.statistics().nodes
+            assert (nodes["a"].received, nodes["a"].emitted) == (number, number)
+            assert (nodes["b"].received, nodes["b"].emitted) == (number, 2 * number)
+            assert nodes["b"].busy_ns > 0
+
+
+@pytest.mark.fault
+async def test_the_counts_of_a_process_stay_when_it_is_frozen_and_when_it_has_died():
+    pipeline = graph({"a": "Pass", "b": "Twice"}, ["a->b"], placed={"b": "process"})
+    async with asyncio.timeout(PATIENCE_S), pipeline.session() as session:
+        await session.send(Json(1))
+        await session.receive()
+        (process,) = (stage for stage in session.stages if not stage.local)
+        os.kill(process.pid, signal.SIGSTOP)
+        assert session.statistics().nodes["b"].received == 1
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(WorkerCrashedError):
+            await session.receive()
+        assert session.statistics().nodes["b"].received == 1
+    assert session.statistics().nodes["b"].received == 1
 
 
 @pytest.mark.parametrize("placed", ["process", {"a": "process"}, {"b": "process"}])
