@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from engine.testing.leaks import Footprint, what_is_left
@@ -11,6 +13,12 @@ from engine.workers.service import WorkerService
 PATIENCE_S = 20.0
 #: Fixtures whose owners look after what is left themselves.
 OWN_CHECKS = {"service", "own_service", "no_leaks"}
+
+
+def pytest_collection_finish():
+    """Leave what is there by now, thousands of tests, out of the collections of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
