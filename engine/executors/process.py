@@ -271,6 +271,15 @@ class ProcessStage:
             self._ready.exception()
 
 
+def warm_up(settings: Settings) -> None:
+    """Start what workers are forked from, without waiting for it: the first session need not then.
+
+    Raises:
+        SpawnError: the interpreter's virtual environment cannot be used.
+    """
+    WorkerService.shared().warm(_interpreter_of(settings))
+
+
 def _interpreter_of(settings: Settings) -> str:
     if settings.venv_path is None:
         return settings.python_executable

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from engine.config import load_service, load_settings
 from engine.errors import UsageError
+from engine.executors.process import warm_up
 from engine.manifest.document import load_document
 from engine.manifest.load import load_manifest
 from engine.prepare import prepare
@@ -111,12 +112,15 @@ class Serving:
         Raises:
             TransportError: an address cannot be listened on.
             UsageError: a file of TLS cannot be used.
+            SpawnError: the virtual environment of the settings cannot be used.
         """
         choices = self.choices
         credentials = None if choices.tls is None else choices.tls.credentials()
         for warning in choices.warnings:
             logger.warning(warning)
         _allow_many_files()
+        if self.settings.enabled:
+            warm_up(self.settings)
         service = PipelineService(
             self.registry,
             self.settings,

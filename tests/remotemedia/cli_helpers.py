@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 import uuid
 from contextlib import closing, suppress
 from itertools import pairwise
@@ -102,6 +103,14 @@ class Place:
             if process.poll() is None:
                 process.kill()
             process.communicate(timeout=PATIENCE_S)
+
+
+def eventually(condition):
+    """Wait until a condition holds."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
 
 
 class _PidFd:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +16,7 @@ from typer.testing import CliRunner
 from remotemedia import Json, Text
 from remotemedia.cli.app import app
 from remotemedia.client import BlockingClient
-from tests.remotemedia.cli_helpers import COMMAND, PATIENCE_S
+from tests.remotemedia.cli_helpers import COMMAND, PATIENCE_S, eventually
 from tests.remotemedia.client.documents import document
 from tests.remotemedia.client.servers import serving
 from tests.transports.rpc.conftest import grpc_is_warm
@@ -78,14 +77,6 @@ def server(tmp_path):
 def client(server):
     with BlockingClient(server.address) as client:
         yield client
-
-
-def eventually(condition):
-    """Wait until a condition holds."""
-    end_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
 
 
 # --- run -----------------------------------------------------------------------------------------

@@ -13,7 +13,13 @@ import grpc
 import pytest
 
 from protos.remotemedia.v1 import common_pb2, execution_pb2
-from tests.remotemedia.cli_helpers import PATIENCE_S, environment, json_lines, manifest
+from tests.remotemedia.cli_helpers import (
+    PATIENCE_S,
+    environment,
+    eventually,
+    json_lines,
+    manifest,
+)
 from tests.remotemedia.serve_helpers import (
     LOCAL,
     OpenStream,
@@ -206,6 +212,17 @@ def test_without_processes_nodes_run_on_the_services_own_loop(serve, place):
         response = execute(channel, node, {place.id("a"): text("x")})
     output = response.result.data_outputs[place.id("a")]
     assert json.loads(output.json.json_payload) == service.process.pid
+
+
+def children(service):
+    """The processes that any of its threads has started."""
+    threads = Path(f"/proc/{service.process.pid}/task").iterdir()
+    return [pid for thread in threads for pid in (thread / "children").read_text().split()]
+
+
+def test_what_processes_are_forked_from_is_there_before_the_first_session(running, serve):
+    eventually(lambda: len(children(running)) == 1)
+    assert children(serve("--no-process")) == []
 
 
 def test_a_drain_lets_open_sessions_end_and_no_new_ones_begin(running):
