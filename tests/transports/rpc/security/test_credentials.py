@@ -1,5 +1,7 @@
 """TLS from files: what works, and what is said of files that do not."""
 
+import asyncio
+import ssl
 from pathlib import Path
 
 import grpc
@@ -39,6 +41,37 @@ async def test_a_client_needs_a_certificate_where_one_is_asked_for(serve):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await check(address, grpc.ssl_channel_credentials(CA))
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.net
+async def test_files_that_are_renewed_are_met_by_the_next_connection(serve, tmp_path, caplog):
+    def lay(name):
+        for kind in ("pem", "key"):
+            (tmp_path / f"new.{kind}").write_bytes((PKI / f"{name}.{kind}").read_bytes())
+            (tmp_path / f"new.{kind}").rename(tmp_path / f"tls.{kind}")
+
+    lay("server")
+    renewed = TlsFiles(tmp_path / "tls.pem", tmp_path / "tls.key")
+    running = await serve(credentials=renewed.credentials())
+    (address,) = running.server.addresses
+
+    async def met():
+        host, port = address.split(":")
+        pem = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)))
+        return next(n for n in ("server", "client") if pem == (PKI / f"{n}.pem").read_text())
+
+    async with grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(CA)) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        await stub.Check(health_pb2.HealthCheckRequest(), timeout=20)
+        assert await met() == "server"
+        lay("client")
+        assert await met() == "client"
+        (tmp_path / "tls.key").write_bytes(b"half of it")
+        assert await met() == "client"
+        assert "tls_not_renewed: cannot use the certificate" in caplog.text
+        lay("server")
+        assert await met() == "server"
+        await stub.Check(health_pb2.HealthCheckRequest(), timeout=20)
 
 
 @pytest.mark.net
