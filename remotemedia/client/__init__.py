@@ -8,7 +8,8 @@
     stream      RemoteStream: one stream, and what becomes of it when its connection is lost
     reconnect   how long is waited, and which inputs are sent again; pure
     hands       Hands: taps, interceptions, publications of one running session
-    blocking    BlockingClient, BlockingStream: the same without a loop
+    blocking    BlockingClient, BlockingStream: the same without a loop, as are
+    blocking_hands  the hands
 
 Loads grpc; `import remotemedia` does not.
 """
@@ -18,7 +19,13 @@ from remotemedia.shadowing import DOORS, check_shadowing
 check_shadowing(DOORS)
 
 from remotemedia.client.blocking import BlockingClient, BlockingStream  # noqa: E402
-from remotemedia.client.channel import Tls  # noqa: E402 - only once ours are known to be ours
+from remotemedia.client.blocking_hands import (  # noqa: E402 - only once ours are known to be ours
+    BlockingHands,
+    BlockingQuestion,
+    BlockingRemoteInterception,
+    BlockingRemoteTap,
+)
+from remotemedia.client.channel import Tls  # noqa: E402
 from remotemedia.client.client import Client, Limits, Result  # noqa: E402
 from remotemedia.client.hands import Hands, Question, RemoteInterception, RemoteTap  # noqa: E402
 from remotemedia.client.reconnect import Reconnect  # noqa: E402
@@ -26,6 +33,10 @@ from remotemedia.client.stream import RemoteStream  # noqa: E402
 
 __all__ = [
     "BlockingClient",
+    "BlockingHands",
+    "BlockingQuestion",
+    "BlockingRemoteInterception",
+    "BlockingRemoteTap",
     "BlockingStream",
     "Client",
     "Hands",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from engine.packet import NO_METADATA
 from engine.session.blocking import LoopThread
+from remotemedia.client.blocking_hands import BlockingHands
 from remotemedia.client.client import Client, Limits, Result
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from engine.steering import ParamsTaken
     from protos.remotemedia.v1 import admin_pb2, common_pb2
     from remotemedia.client.channel import Tls
+    from remotemedia.client.hands import Hands
     from remotemedia.client.manifests import PipelineLike, WireManifest
     from remotemedia.client.reconnect import Reconnect
     from remotemedia.client.stream import RemoteStream
@@ -111,6 +113,14 @@ class BlockingClient:
             )
 
         return BlockingStream(self._thread.call(make), self._thread)
+
+    def attach(self, session_id: str, attach_id: str = "") -> BlockingHands:
+        """See `Client.attach`: `with client.attach(session_id) as hands`."""
+
+        async def make() -> Hands:
+            return self._opened.attach(session_id, attach_id)
+
+        return BlockingHands(self._thread.call(make), self._thread)
 
     def sessions(self) -> tuple[admin_pb2.SessionSummary, ...]:
         """See `Client.sessions`."""
@@ -211,6 +221,14 @@ class BlockingStream:
     def end_input(self) -> None:
         """See `RemoteStream.end_input`."""
         self._thread.call(self._stream.end_input)
+
+    def attach(self, attach_id: str = "") -> BlockingHands:
+        """See `RemoteStream.attach`: `with stream.attach() as hands`."""
+
+        async def make() -> Hands:
+            return self._stream.attach(attach_id)
+
+        return BlockingHands(self._thread.call(make), self._thread)
 
     def interrupt(self, scope: str | None = None, *, reason: str = "") -> Settlement:
         """See `RemoteStream.interrupt`."""

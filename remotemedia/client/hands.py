@@ -1,20 +1,28 @@
 """Hands on a running session: taps, interceptions, publications, node states. Source: FR-012.
 
 One task reads events and gives each tap and interception its own; taps give way where they are not
-taken in time. The server answers a frame only where it is wrong: what is wrong with a tap or an
-interception is raised where it is read, everything else where the next order is given, or at the
-end.
+taken in time. The server answers a frame only where it is wrong, and takes frames in order: so an
+order is followed by a question about a node that cannot be there, whose refusal says that the order
+was carried out. Publications are not waited for; what is wrong with one is raised where the next
+order is given, or at the end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import grpc
 
-from engine.errors import EdgeClosedError, NodeError, RemoteMediaError, UsageError
+from engine.errors import (
+    EdgeClosedError,
+    NodeError,
+    RemoteMediaError,
+    TransportError,
+    UsageError,
+)
 from engine.packet import NO_METADATA, Packet
 from engine.wording import quoted
 from protos.remotemedia.v1 import control_pb2
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
 
 #: What a tap keeps for a reader that is slow; the oldest give way.
 _KEPT_MAX: Final = 256
+#: How long the server may take to carry out an order.
+_CARRIED_OUT_S: Final = 10.0
 #: How long the server may take to do what was asked for before we left.
 _GOODBYE_S: Final = 10.0
 _IN: Final = control_pb2.CONTROL_DIRECTION_IN
@@ -114,6 +124,11 @@ class _Shown(Generic[ItemT]):
         self._error = self._error or error
         self._changed.set()
 
+    def raise_refused(self) -> None:
+        """Raise what the server said against it."""
+        if self._error is not None:
+            raise self._error
+
 
 class RemoteTap(_Shown[Packet]):
     """What leaves a node, seen from outside."""
@@ -141,13 +156,13 @@ class Question:
         getattr(decision, "pass").SetInParent()
         await self._decide(decision)
 
-    async def replace(self, payload: Payload, metadata: Mapping[str, str] = NO_METADATA) -> None:
-        """Let another payload go on in its place.
+    async def replace(self, payload: Payload) -> None:
+        """Let another payload go on in its place, with the same lineage and metadata.
 
         Raises:
             UsageError: it is no payload.
         """
-        buffer = buffer_of(payload, metadata)
+        buffer = buffer_of(payload)
         await self._decide(control_pb2.InterceptDecision(replace=buffer))
 
     async def drop(self) -> None:
@@ -193,6 +208,9 @@ class Hands:
         self._taps: dict[tuple[str, str], RemoteTap] = {}
         self._interceptions: dict[tuple[str, str], RemoteInterception] = {}
         self._errors: deque[RemoteMediaError] = deque(maxlen=_KEPT_MAX)
+        #: A node that cannot be there → who waits for its refusal.
+        self._questions: dict[str, asyncio.Future[None]] = {}
+        self._asked = itertools.count()
         self._reading: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
 
@@ -273,9 +291,17 @@ class Hands:
         Args:
             node: the node.
             port: its output port; "": the default one.
+
+        Returns:
+            The tap, which misses nothing that leaves the node from now on.
+
+        Raises:
+            UsageError: there is no such node or port.
+            EdgeClosedError: the session has ended, or the connection was lost.
         """
         tap = self._taps[node, port] = RemoteTap(self, node, port)
         await self._order(subscribe=control_pb2.Subscribe(addr=_address(node, port, _OUT)))
+        tap.raise_refused()
         return tap
 
     async def unsubscribe(self, tap: RemoteTap) -> None:
@@ -295,10 +321,15 @@ class Hands:
             node: the node.
             port: its output port; "": the default one.
             deadline_ms: how long each may wait, on the server; 0: 50 ms.
+
+        Raises:
+            UsageError: there is no such node or port.
+            EdgeClosedError: the session has ended, or the connection was lost.
         """
         found = self._interceptions[node, port] = RemoteInterception(self, node, port)
         addr = _address(node, port, _OUT)
         await self._order(intercept=control_pb2.Intercept(addr=addr, deadline_ms=deadline_ms))
+        found.raise_refused()
         return found
 
     async def remove_intercept(self, interception: RemoteInterception) -> None:
@@ -330,13 +361,16 @@ class Hands:
             UsageError: it is no payload.
         """
         buffer = buffer_of(payload, metadata)
-        await self._order(publish=control_pb2.Publish(addr=_address(node, port, _IN), data=buffer))
+        self._raise_refused()
+        publication = control_pb2.Publish(addr=_address(node, port, _IN), data=buffer)
+        await self.write(control_pb2.ControlFrame(publish=publication))
 
     async def set_node_state(self, node: str, state: NodeState) -> None:
         """Say what becomes of what comes to a node: "enabled", "bypass", "disabled".
 
         Raises:
-            UsageError: there is no such state.
+            UsageError: there is no such state, or no such node.
+            EdgeClosedError: the session has ended, or the connection was lost.
         """
         if state not in _STATES:
             known = ", ".join(_STATES)
@@ -345,7 +379,7 @@ class Hands:
         await self._order(set_node_state=order)
 
     async def clear_node_state(self, node: str) -> None:
-        """Let a node process again."""
+        """Let a node process again; see `set_node_state`."""
         await self._order(clear_node_state=control_pb2.ClearNodeState(node_id=node))
 
     async def write(self, frame: control_pb2.ControlFrame) -> None:
@@ -365,13 +399,27 @@ class Hands:
             except (grpc.RpcError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
                 if not self._call.done():
                     raise
-                raise EdgeClosedError(
-                    "the session has ended, or the connection was lost", edge=""
-                ) from error
+                raise _over() from error
 
     async def _order(self, **op: object) -> None:
+        """Send a frame and wait until it was carried out."""
         self._raise_refused()
         await self.write(control_pb2.ControlFrame(**op))  # type: ignore[arg-type]
+        node = f"?{next(self._asked)}"
+        carried_out = self._questions[node] = asyncio.get_running_loop().create_future()
+        carried_out.add_done_callback(lambda future: future.cancelled() or future.exception())
+        asking = control_pb2.Unsubscribe(addr=_address(node, "", _OUT))
+        try:
+            async with asyncio.timeout(_CARRIED_OUT_S):
+                await self.write(control_pb2.ControlFrame(unsubscribe=asking))
+                await carried_out
+        except TimeoutError as error:
+            raise TransportError(
+                f"the server did not answer an order within {_CARRIED_OUT_S:g} s; it may still be"
+                " carried out",
+                address=self._client.address,
+            ) from error
+        self._raise_refused()
 
     async def _quietly(self, **op: object) -> None:
         if not self._call.done():
@@ -397,6 +445,9 @@ class Hands:
         except grpc.RpcError as error:
             failure = error_of_call(error, self._client.address)
         finally:
+            for carried_out in self._questions.values():
+                if not carried_out.done():
+                    carried_out.set_exception(failure or _over())
             for tap in self._taps.values():
                 tap.end(failure)
             for interception in self._interceptions.values():
@@ -420,6 +471,11 @@ class Hands:
                 self.closed = event.session_closed
 
     def _refused(self, said: control_pb2.ErrorEvent) -> None:
+        carried_out = self._questions.pop(said.addr.node_id, None)
+        if carried_out is not None:
+            if not carried_out.done():
+                carried_out.set_result(None)
+            return
         code = control_pb2.ControlErrorCode.Name(said.code).removeprefix("CONTROL_ERROR_CODE_")
         cls = NodeError if said.code == control_pb2.CONTROL_ERROR_CODE_INTERNAL else UsageError
         error = cls(said.message, code=code, node_id=said.addr.node_id)
@@ -439,6 +495,10 @@ class Hands:
             return error_of_call(error, self._client.address)
         code, details = await self._call.code(), await self._call.details()
         return UsageError(details or code.name, status=code.name)
+
+
+def _over() -> EdgeClosedError:
+    return EdgeClosedError("the session has ended, or the connection was lost", edge="")
 
 
 def _address(

@@ -80,3 +80,95 @@ def test_groups_and_errors_are_as_they_are_with_a_loop(client):
 def test_a_client_that_is_not_open_says_so():
     with pytest.raises(UsageError, match="not open"):
         BlockingClient("127.0.0.1:1").version()
+
+
+# --- hands ---------------------------------------------------------------------------------------
+
+
+def test_a_tap_shows_what_leaves_a_node(client):
+    with client.stream(UPPER) as stream, stream.attach("me") as hands:
+        assert hands.session_id == stream.session_id
+        with hands.tap("u") as tap:
+            stream.send(Text("a"), metadata={"who": "me"})
+            packet = tap.receive()
+            assert (packet.payload, packet.source.node) == (Text("A"), "u")
+            assert packet.origin.metadata == {"who": "me"}
+            assert (tap.node, tap.port, tap.dropped) == ("u", "", 0)
+        assert tap.receive() is None
+        assert [*tap] == []
+        tap.close()
+
+
+def test_what_is_published_enters_and_node_states_hold(client):
+    with client.stream(UPPER) as stream, client.attach(stream.session_id) as hands:
+        hands.publish("u", Text("a"), metadata={"by": "hand"})
+        packet = stream.receive()
+        assert (packet.payload, packet.origin.metadata) == (Text("A"), {"by": "hand"})
+        hands.set_node_state("u", "bypass")
+        stream.send(Text("a"))
+        assert stream.receive().payload == Text("a")
+        hands.clear_node_state("u")
+        stream.send(Text("a"))
+        assert stream.receive().payload == Text("A")
+
+
+def test_outputs_are_decided_about(client):
+    with (
+        client.stream(UPPER) as stream,
+        stream.attach() as hands,
+        hands.intercept("u", deadline_ms=60_000) as questions,
+    ):
+        for text in "abc":
+            stream.send(Text(text))
+        questions.receive().let_pass()
+        questions.receive().drop()
+        question = questions.receive()
+        assert question.packet.payload == Text("C")
+        question.replace(Text("instead"))
+        assert stream.receive().payload == Text("A")
+        assert stream.receive().payload == Text("instead")
+
+
+def test_another_thread_ends_what_waits_for_outputs(client):
+    with client.stream(UPPER) as stream, stream.attach() as hands:
+        tap = hands.tap("u")
+        closing = threading.Timer(0.05, tap.close)
+        closing.start()
+        assert tap.receive() is None
+        closing.join(60)
+
+
+def test_hands_learn_that_the_session_has_ended(client):
+    with client.stream(UPPER) as stream, stream.attach() as hands:
+        tap = hands.tap("u")
+        client.close_session(stream.session_id)
+        assert [*tap] == []
+        assert hands.closed is not None
+
+
+def test_what_is_wrong_with_an_order_is_raised_at_once_and_with_a_publication_at_the_end(client):
+    with client.stream(UPPER) as stream:
+        hands = stream.attach()
+        hands.__enter__()
+        with pytest.raises(UsageError, match="'nobody'"):
+            hands.set_node_state("nobody", "bypass")
+        hands.publish("no one", Text("a"))
+        with pytest.raises(UsageError, match="'no one'"):
+            hands.close()
+
+
+def test_hands_that_outlive_their_client_close_quietly():
+    with serving() as server:
+        with BlockingClient(server.addresses[0]) as client, client.stream(UPPER) as stream:
+            hands = stream.attach()
+            hands.__enter__()
+            tap = hands.tap("u")
+        tap.close()
+        hands.close()
+        with pytest.raises(UsageError, match="not open"):
+            tap.receive()
+
+
+def test_a_session_that_is_not_there_is_said(client):
+    with pytest.raises(UsageError, match="session"), client.attach("nothing"):
+        pass

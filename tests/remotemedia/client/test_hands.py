@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import pytest
@@ -18,18 +19,10 @@ pytestmark = [pytest.mark.net]
 CHAIN = document({"p": "PassThrough", "u": "Upper"}, ["p->u"])
 
 
-async def attached(hands):
-    """All orders so far have been carried out: one that is refused comes behind them."""
-    await hands.set_node_state("nobody", "enabled")
-    await eventually(lambda: hands._errors)
-    hands._errors.clear()
-
-
 async def test_a_tap_shows_what_leaves_a_node(client):
     async with client.stream(CHAIN) as stream, stream.attach("me") as hands:
         assert hands.session_id == stream.session_id
         async with await hands.tap("p") as tap:
-            await attached(hands)
             await stream.send(Text("a"), metadata={"who": "me"})
             packet = await tap.receive()
             assert packet.payload == Text("a")
@@ -52,7 +45,6 @@ async def test_outputs_are_decided_about(client):
         stream.attach() as hands,
         await hands.intercept("u", deadline_ms=60_000) as questions,
     ):
-        await attached(hands)
         for text in "abc":
             await stream.send(Text(text))
         await (await questions.receive()).let_pass()
@@ -67,11 +59,9 @@ async def test_outputs_are_decided_about(client):
 async def test_node_states_are_set_and_cleared(client):
     async with client.stream(CHAIN) as stream, stream.attach() as hands:
         await hands.set_node_state("u", "bypass")
-        await attached(hands)
         await stream.send(Text("a"))
         assert (await stream.receive()).payload == Text("a")
         await hands.clear_node_state("u")
-        await attached(hands)
         await stream.send(Text("a"))
         assert (await stream.receive()).payload == Text("A")
         with pytest.raises(UsageError, match='not "asleep"'):
@@ -80,31 +70,56 @@ async def test_node_states_are_set_and_cleared(client):
 
 async def test_a_tap_that_is_refused_says_why(client):
     async with client.stream(CHAIN) as stream, stream.attach() as hands:
-        tap = await hands.tap("x")
         with pytest.raises(UsageError, match="no node 'x'") as caught:
-            await tap.receive()
+            await hands.tap("x")
         assert caught.value.context["code"] == "UNKNOWN_NODE"
+        with pytest.raises(UsageError, match="no port 'x'"):
+            await hands.intercept("u", "x")
+        with pytest.raises(UsageError, match="no node 'x'"):
+            await hands.clear_node_state("x")
 
 
-async def test_an_order_that_is_refused_is_raised_at_the_end(client):
+async def test_a_publication_that_is_refused_is_raised_at_the_end(client):
     async with client.stream(CHAIN) as stream:
         with pytest.raises(UsageError, match="no node 'x'"):
             async with stream.attach() as hands:
                 await hands.publish("x", Text("a"))
 
 
-async def test_an_order_that_is_refused_is_raised_by_the_next(client):
+async def test_a_publication_that_is_refused_is_raised_by_the_next_order(client):
     async with client.stream(CHAIN) as stream, stream.attach() as hands:
-        await hands.set_node_state("x", "bypass")
-        await eventually(lambda: hands._errors)
+        await hands.publish("x", Text("a"))
         with pytest.raises(UsageError, match="no node 'x'"):
             await hands.set_node_state("u", "bypass")
+
+
+async def test_an_order_that_was_cancelled_disturbs_no_other(client):
+    async with client.stream(CHAIN) as stream, stream.attach() as hands:
+        for turns in range(20):
+            setting = asyncio.ensure_future(hands.set_node_state("u", "bypass"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            setting.cancel()
+            await asyncio.wait([setting])
+        await hands.clear_node_state("u")
+        await stream.send(Text("a"))
+        assert (await stream.receive()).payload == Text("A")
+
+
+async def test_an_order_to_a_session_that_ends_says_so(client):
+    over = EdgeClosedError | UsageError  # by the server's word, or by the end of its
+    async with client.stream(CHAIN) as stream, stream.attach() as hands:
+        ordering = asyncio.ensure_future(hands.tap("u"))
+        await client.close_session(stream.session_id)
+        await asyncio.wait([ordering])
+        assert ordering.exception() is None or isinstance(ordering.exception(), over)
+        with pytest.raises((EdgeClosedError, UsageError), match=r"is closed|has ended"):
+            await hands.tap("u")
 
 
 async def test_the_end_of_the_session_ends_all(client):
     async with client.stream(CHAIN) as stream, stream.attach() as hands:
         tap = await hands.tap("u")
-        await attached(hands)
         await stream.send(Text("a"))
         await stream.end_input()
         assert [packet.payload async for packet in stream] == [Text("A")]
@@ -129,7 +144,6 @@ async def test_a_server_that_is_not_there_is_a_transport_error():
 async def test_a_tap_that_nobody_reads_keeps_the_newest(client):
     async with client.stream(CHAIN) as stream, stream.attach() as hands:
         tap = await hands.tap("u")
-        await attached(hands)
         for number in range(300):
             await stream.send(Text(f"{number}"))
             await stream.receive()
