@@ -21,6 +21,11 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_unconfigure():
+    """Let the interpreter's end collect it: libraries complain of what they still find then."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left(request):
     """Compares the process before and after each test marked `process`."""

@@ -384,7 +384,8 @@ async def test_the_counts_of_a_process_stay_when_it_is_frozen_and_when_it_has_di
     pipeline = graph({"a": "Pass", "b": "Twice"}, ["a->b"], placed={"b": "process"})
     async with asyncio.timeout(PATIENCE_S), pipeline.session() as session:
         await session.send(Json(1))
-        await session.receive()
+        for _ in range(2):
+            await session.receive()
         (process,) = (stage for stage in session.stages if not stage.local)
         os.kill(process.pid, signal.SIGSTOP)
         assert session.statistics().nodes["b"].received == 1
