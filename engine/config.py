@@ -83,6 +83,8 @@ class Settings:
         max_processes_total: cap on the processes of all sessions together.
         max_session_memory_mb: cap on the memory of one session in MiB, or None.
         max_sessions: cap on the sessions at one time, or None.
+        edge_bytes_max: bytes of payload that may wait on an edge within the session's process, and
+            one packet more; None: packets alone are counted, and no bytes.
         channel_capacity_max: cap on channel_capacity, also on what a manifest asks for.
         init_timeout_s_max: the same for init_timeout_s.
         cleanup_grace_s_max: the same for cleanup_grace_s.
@@ -109,6 +111,7 @@ class Settings:
     max_processes_total: int = 100
     max_session_memory_mb: int | None = None
     max_sessions: int | None = None
+    edge_bytes_max: int | None = None
     channel_capacity_max: int = CHANNEL_CAPACITY_MAX
     init_timeout_s_max: float = INIT_TIMEOUT_S_MAX
     cleanup_grace_s_max: float = CLEANUP_GRACE_S_MAX
@@ -214,6 +217,8 @@ class MultiprocessTable(Table):
     """Memory of one session; no manifest raises it."""
     max_sessions: _Count | None = None
     """Sessions at one time; no manifest raises it."""
+    edge_bytes_max: _Count | None = None
+    """Bytes that may wait on an edge within one process; no manifest raises it."""
     channel_capacity_max: _Capacity = _DEFAULTS.channel_capacity_max
     """Cap on channel_capacity; no manifest raises it."""
     init_timeout_secs_max: _InitTimeout = _DEFAULTS.init_timeout_s_max
@@ -261,6 +266,7 @@ _SERVICE_ONLY = frozenset(
         "max_processes_total",
         "max_session_memory_mb",
         "max_sessions",
+        "edge_bytes_max",
         *(f"{name}_max" for name in _CAPPED),
     }
 )

@@ -15,6 +15,7 @@ from engine.edges.contract import EdgeStatistics
 from engine.edges.counters import read_counts
 from engine.edges.doorbell import make_pair
 from engine.edges.local import LocalEdge
+from engine.edges.metered import MeteredEdge
 from engine.edges.overflow import with_policy
 from engine.edges.segment import CountersPage, Segment, create_segment
 from engine.edges.shared_memory import ArenaWriter, SharedMemoryReceiver, SharedMemorySender
@@ -237,7 +238,7 @@ class Wiring:
         if edge.kind == "local":
             if edge.source_stage in self._elsewhere:
                 return  # both ends are the worker's own
-            self._local[edge.id] = LocalEdge(edge.id, edge.window, self._now_ns)
+            self._local[edge.id] = self._make_local(edge)
             return
         try:
             self._doorbells[edge.id] = make_pair()
@@ -251,6 +252,12 @@ class Wiring:
             self._make_arena(edge.source_stage)
         self._positions[edge.id] = self._edges_made[edge.source_stage]
         self._edges_made[edge.source_stage] += 1
+
+    def _make_local(self, edge: EdgePlan) -> LocalEdge:
+        bytes_max = self._plan.settings.edge_bytes_max
+        if bytes_max is None:
+            return LocalEdge(edge.id, edge.window, self._now_ns)
+        return MeteredEdge(edge.id, edge.window, self._now_ns, bytes_max)
 
     def _make_arena(self, stage_id: str | None) -> None:
         name = f"remotemedia-{stage_id or 'ingress'}"

@@ -231,7 +231,7 @@ class ServiceMetrics(Collector):
 def _of_edges(totals: _Totals, edges: Iterable[EdgeStatistics]) -> Iterable[Metric]:
     yield _counter("packets", "Packets that edges have taken, from clients too.", totals.packets)
     yield _counter(
-        "payload_bytes", "Bytes of payloads that crossed processes.", totals.payload_bytes
+        "payload_bytes", "Bytes of payloads that edges have taken.", totals.payload_bytes
     )
     yield _counter("packets_dropped", "Packets that were dropped.", totals.dropped)
     yield _counter("payload_copies", "Payloads that had to be copied.", totals.copies)

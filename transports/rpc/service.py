@@ -9,6 +9,7 @@ import datetime as dt
 import logging
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -43,6 +44,9 @@ logger = logging.getLogger("remotemedia.rpc")
 
 #: The version of the wire this service speaks.
 PROTOCOL: Final = "v1"
+#: Bytes of payload that may wait on an edge of a session where the settings do not say it: who sends
+#: is a stranger, and chooses how many packets an edge may hold.
+EDGE_BYTES_MAX: Final = 16 * 1024**2
 _MAJOR: Final = re.compile(r"v(\d+)(?:\.\d+)*", re.IGNORECASE)
 
 #: A servicer's context; the types of grpc.aio want those of a request and a response.
@@ -54,7 +58,7 @@ class PipelineService:
 
     Attributes:
         registry: the operators there are.
-        settings: the engine's settings.
+        settings: the engine's settings; bytes that wait on edges are bounded in any case.
         limits: the service's own limits.
         sessions: the sessions that are open.
         plans: manifests planned before.
@@ -84,7 +88,10 @@ class PipelineService:
             pipelines: the service's own, see `PlanCache`.
         """
         self.registry = registry
-        self.settings = Settings() if settings is None else settings
+        settings = Settings() if settings is None else settings
+        if settings.edge_bytes_max is None:
+            settings = replace(settings, edge_bytes_max=EDGE_BYTES_MAX)
+        self.settings = settings
         self.limits = ServiceLimits() if limits is None else limits
         self.sessions = SessionRegistry()
         self.plans = PlanCache(registry, self.settings, access=access, pipelines=pipelines)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import uvloop
 
+from engine.edges.metered import MeteredEdge
 from engine.testing.edges import (
     CHECKS,
     FAULTS,
@@ -23,13 +24,21 @@ from engine.testing.edges.passing import PassingPair
 EDGES = [LocalPair, SharedMemoryPair]
 
 
+class MeteredPair(EdgePair):
+    """A local edge that counts bytes, with room for what the rules send."""
+
+    def __init__(self, capacity, ports=("in",)):
+        edge = MeteredEdge("edge", capacity, None, 1 << 40)
+        super().__init__(edge, edge, ports)
+
+
 def passing(*args, **options):
     """A pair of ends that only pass on: what the faults begin with is no fault."""
     return PassingPair(SharedMemoryPair(*args, **options))
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
-@pytest.mark.parametrize("make_edge", [*EDGES, passing])
+@pytest.mark.parametrize("make_edge", [*EDGES, MeteredPair, passing])
 def test_an_edge_keeps_its_contract(make_edge, loop_factory):
     check_edge(make_edge, loop_factory=loop_factory)
 
