@@ -32,7 +32,8 @@ class EdgeStatistics:
     Attributes:
         sent: items accepted by the sender (or received, on the receiver's end).
         queued: items waiting at the producer.
-        in_flight: items sent whose credit has not come back.
+        in_flight: items sent whose credit has not come back; between processes, as a session tells
+            it, at most those that the consumer has not taken.
         payload_bytes: bytes of all payloads sent.
         copies: payloads that were copied where a view was possible in principle: by the producer,
             and by a consumer on the session's loop; those of one in another process are not known.

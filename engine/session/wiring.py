@@ -216,12 +216,12 @@ class Wiring:
                     _nothing_waits(edges[edge.id])
         for receiver in self._receivers:
             counts, received = edges[receiver.edge_id], receiver.statistics()
-            counts.hops = received.hops
+            _note_taken(counts, received.hops)
             counts.copies += received.copies
             if receiver.ended:
                 _nothing_waits(counts)
         for edge_id, times in hops.items():
-            edges[edge_id].hops = times
+            _note_taken(edges[edge_id], times)
         return edges
 
     def _counts(self, edge: EdgePlan) -> EdgeStatistics:
@@ -307,6 +307,15 @@ class Wiring:
 
 def _source(edge: EdgePlan) -> Source:
     return INGRESS if edge.source_stage is None else Source(edge.source_node, edge.source_port)
+
+
+def _note_taken(counts: EdgeStatistics, hops: HopTimes) -> None:
+    """Between processes every hop is timed: what was taken by now is on its way no longer.
+
+    The producer learns so only when credits come back, and publishes it later still.
+    """
+    counts.hops = hops
+    counts.in_flight = max(0, min(counts.in_flight, counts.sent - hops.measured))
 
 
 def _nothing_waits(counts: EdgeStatistics) -> None:

@@ -377,6 +377,10 @@ async def test_who_has_an_output_finds_it_counted(placed):
             assert (nodes["a"].received, nodes["a"].emitted) == (number, number)
             assert (nodes["b"].received, nodes["b"].emitted) == (number, 2 * number)
             assert nodes["b"].busy_ns > 0
+            edges = session.statistics().edges
+            assert {edge.queued for edge in edges.values()} == {0}
+            if placed != "local":
+                assert edges["a.out→b.in"].in_flight == edges["b.out→"].in_flight == 0
 
 
 @pytest.mark.fault
