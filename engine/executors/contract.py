@@ -90,6 +90,10 @@ class RunningStage(Protocol):
     def pid(self) -> int:
         """The process it runs in; 0 for the session's own, and while there is none."""
 
+    @property
+    def cpu_ns(self) -> int | None:
+        """CPU time of its process from ready to finished, in ns; None: it has none, or runs."""
+
     def start_nowait(self) -> bool:
         """Like `start`, if nothing of that takes time; False: nothing was done."""
 

@@ -61,6 +61,7 @@ class LocalStage:
         self.plan = plan
         self.node_ids = tuple(node.id for node in plan.nodes)
         self.pid = 0
+        self.cpu_ns: int | None = None
         self.local = True
         self._owner = owner
         #: Bound on all its operators' initialize together.

@@ -107,6 +107,7 @@ class ProcessStage:
         self._finished = False
         self._failed = False
         self._edge_statistics: dict[str, EdgeStatistics] = {}
+        self.cpu_ns: int | None = None
         self._in_edges: tuple[str, ...] = ()
 
     @property
@@ -251,6 +252,7 @@ class ProcessStage:
             case FinishedNotice():
                 self._finished = True
                 self._edge_statistics = _edge_statistics(notice.statistics)
+                self.cpu_ns = notice.statistics.get("cpu_ns")
                 self._owner.stage_finished(self)
             case ExitedNotice():
                 if not self._ready.done():

@@ -147,6 +147,11 @@ class RestartingStage:
         """The present worker's process id; 0 before it is known."""
         return self._worker.stage.pid
 
+    @property
+    def cpu_ns(self) -> int | None:
+        """That of the last worker."""
+        return self._worker.stage.cpu_ns
+
     def spawn(self) -> None:
         """Ask for the first worker, without waiting for it; a second call does nothing."""
         self._worker.spawn()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,7 @@ class _Stages:
     def __init__(self, spec: StageSpec, fds: Sequence[int], lane: Lane) -> None:
         self.error: RemoteMediaError | None = None
         self._finished = asyncio.Event()
+        self._ready_cpu_ns = 0
         self._lane = lane
         self._session_id = spec.session_id
         #: Generation → what its interrupt has dropped so far.
@@ -123,6 +125,7 @@ class _Stages:
         """Everything up to the end of the stream; cancelled when the worker is told to stop."""
         await initialize_operators([stage for _, stage in self._hosted], lane.progress)
         lane.ready()
+        self._ready_cpu_ns = time.process_time_ns()
         for host, stage in self._hosted:
             host.start(stage)
         early, self._early = self._early or [], None
@@ -190,8 +193,9 @@ class _Stages:
             await cleanup_operators(stage)
 
     def statistics(self) -> dict[str, Any]:
-        """What has been counted, as JSON."""
+        """What has been counted and is not in the control page, as JSON."""
         return {
+            "cpu_ns": time.process_time_ns() - self._ready_cpu_ns,
             "edges": {
                 edge_id: asdict(
                     replace(end.statistics(), hops=self._inner[edge_id].statistics().hops)

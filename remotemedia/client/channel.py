@@ -66,6 +66,7 @@ def open_channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
         ("grpc.http2.lookahead_bytes", _LOOKAHEAD_BYTES),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.ping_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         # A channel of our own: others of the process to the same server would share its sockets.
         ("grpc.use_local_subchannel_pool", 1),
     ]

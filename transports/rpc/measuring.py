@@ -126,8 +126,8 @@ class Measurement:
         """CPU time of conversions, nodes and processes.
 
         Of the server's loop, which all sessions share, it is the time inside the operators' code
-        and the conversions; of a process, the kernel's count between two looks, or where it ended
-        before a second one, the time inside its operators' code.
+        and the conversions; of a process, the kernel's count, or while that is not known the time
+        inside its operators' code.
         """
         total = self._to_runtime_ns + self._to_proto_ns
         of_workers: Counter[str] = Counter()
@@ -138,7 +138,7 @@ class Measurement:
             else:
                 total += busy_ns
         for worker, busy_ns in of_workers.items():
-            total += max(busy_ns, worker_cpu_ns.get(worker, 0))
+            total += worker_cpu_ns.get(worker, busy_ns)
         return total
 
 

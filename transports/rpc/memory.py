@@ -49,8 +49,22 @@ class ProcessUsage:
 
     @property
     def cpu_ns(self) -> Mapping[str, int]:
-        """Worker id → CPU time between the first and the last look at it, in nanoseconds."""
-        return {worker: now - self._first_cpu_ns[worker] for worker, now in self._cpu_ns.items()}
+        """Worker id → its CPU time in nanoseconds, of those that are known to have had some.
+
+        What it told when it finished; until then what passed between the first look at it and the
+        last one.
+        """
+        looks = {
+            worker: now - self._first_cpu_ns[worker]
+            for worker, now in self._cpu_ns.items()
+            if now > self._first_cpu_ns[worker]
+        }
+        told = {
+            stage.plan.id: stage.cpu_ns
+            for stage in self._session.stages
+            if stage.cpu_ns is not None
+        }
+        return looks | told
 
     async def sample(self, *, now: bool = False) -> None:
         """Look, unless that was done a moment ago.

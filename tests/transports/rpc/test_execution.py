@@ -104,6 +104,14 @@ async def test_audio_of_integers_is_answered_in_float32(client):
 # --- truth --------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
+async def test_a_process_that_sleeps_has_no_processor_time_for_that(client):
+    result = await client.execute(manifest({"a": "ProcessWork"}), {"a": text("x")})
+    slept_ms = result.metrics.node_metrics["a"].execution_time_ms
+    assert slept_ms >= 300
+    assert 0 < result.metrics.cpu_time_ms < slept_ms / 2
+
+
 async def test_metrics_tell_what_was_measured(client):
     graph = manifest({"a": "Upper", "e": "PassThrough"}, ["a->e"])
     result = await client.execute(graph, {"a": text("x" * 1_000)})
