@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine import machine
-from engine.errors import NodeError, ResourceLimitError
+from engine.errors import NodeError, ResourceLimitError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("remotemedia.session")
 
 MIB: Final = 1 << 20
+#: What a process needs to load a node's module and its libraries: under a lower limit it may crash.
+_MEMORY_MB_NEEDED: Final = 32
 
 #: What starting a worker opens here, besides its share of the edges: a control socket (2), a page
 #: and its mapping (2), two pipes (4), and the file with its start (1).
@@ -366,22 +368,30 @@ def memory_limit_bytes(limit_mb: int | None) -> int | None:
     return None if limit_mb is None else limit_mb * MIB
 
 
-def as_limit_error(error: RemoteMediaError, limit_mb: int | None) -> RemoteMediaError:
+def as_limit_error(
+    error: RemoteMediaError, limit_mb: int | None, *, starting: bool = False
+) -> RemoteMediaError:
     """What a worker's error is for the user: of memory it was refused, the limit's.
 
     Args:
         error: what the worker failed with.
         limit_mb: `max_session_memory_mb`.
+        starting: whether it was not ready yet.
 
     Returns:
-        A ResourceLimitError where an allocation failed under a limit, else the same error.
+        A ResourceLimitError where an allocation failed under a limit, or a process died as it
+        started under one that leaves too little for that; else the same error.
     """
+    if limit_mb is None or not isinstance(error, NodeError):
+        return error
     # numpy's and Arrow's are subclasses with names of their own.
     refused = str(error.context.get("exception", "")).endswith("MemoryError")
-    if limit_mb is None or not isinstance(error, NodeError) or not refused:
+    # With so little the interpreter itself, or a library in it, ends without a word.
+    too_little = starting and limit_mb < _MEMORY_MB_NEEDED
+    if not (refused or (too_little and isinstance(error, WorkerCrashedError))):
         return error
     limited = ResourceLimitError(
-        f"node {error.node_id!r} asked for more memory than its session may have,"
+        f"node {error.node_id!r} needs more memory than its session may have,"
         f" {limit_mb} MiB (max_session_memory_mb): {error.message}. Let it hold less, or raise"
         " max_session_memory_mb",
         **{**error.context, "limit": limit_mb, "requested": None, "resource": "memory"},

@@ -241,7 +241,8 @@ class ProcessStage:
                 if not self._ready.done():
                     self._ready.set_result(None)
             case FailedNotice():
-                self._fail(as_limit_error(notice.error, self._settings.max_session_memory_mb))
+                limit_mb, starting = self._settings.max_session_memory_mb, not self._ready.done()
+                self._fail(as_limit_error(notice.error, limit_mb, starting=starting))
             case SettledNotice():
                 self._owner.stage_interrupted(self, notice.settlement)
             case SteeredNotice():

@@ -318,7 +318,7 @@ class TestMemoryErrors:
         limited = as_limit_error(error, 64)
         assert isinstance(limited, ResourceLimitError)
         assert limited.__cause__ is error
-        assert "node 'a' asked for more memory" in limited.message
+        assert "node 'a' needs more memory" in limited.message
         assert "raise max_session_memory_mb" in limited.message
         assert limited.context["limit"] == 64
         assert "requested" in limited.context

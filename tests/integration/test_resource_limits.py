@@ -311,7 +311,16 @@ async def test_what_is_too_large_while_it_starts_is_told_by_the_start():
 
 async def test_one_allocation_beyond_the_limit_is_refused_by_name():
     pipeline = chain(("a:Hog@process", {"mib": 300, "step_mib": 300}), max_session_memory_mb=200)
-    with pytest.raises(ResourceLimitError, match="node 'a' asked for more memory") as caught:
+    with pytest.raises(ResourceLimitError, match="node 'a' needs more memory") as caught:
         async with asyncio.timeout(PATIENCE_S):
             await pipeline.session().start()
     assert caught.value.context["limit"] == 200
+
+
+@pytest.mark.parametrize("limit_mb", [1, 5])
+async def test_a_limit_that_leaves_too_little_for_a_start_is_said(limit_mb):
+    pipeline = chain("a:Pass@process", max_session_memory_mb=limit_mb)
+    with pytest.raises(ResourceLimitError, match="node 'a' needs more memory") as caught:
+        await pipeline.arun([Json(1)])
+    assert caught.value.context["resource"] == "memory"
+    assert caught.value.context["limit"] == limit_mb
