@@ -174,7 +174,30 @@ class PlanCache:
         problems = self._access.problems(document, self._registry) if self._access else None
         if problems:
             raise ManifestError(problems)
+        if self._settings.enabled:
+            self._keep_off_the_loop(document)
         return document
+
+    def _keep_off_the_loop(self, document: dict[str, Any]) -> None:
+        """Let what computes for long run in processes, whatever a client says.
+
+        All clients share the service's loop: one node that computes there stalls the others, and
+        where a node runs changes nothing about what it gives.
+        """
+        ignored = []
+        for node in document["nodes"]:
+            spec = self._registry.get(node["node_type"])
+            if spec is None or spec.cls.default_executor != "process":
+                continue
+            if node.get("executor") == "local":
+                del node["executor"]
+                ignored.append(f"executor of node {node['id'][:100]!r}")
+        asked = document["metadata"].get("multiprocess", {})
+        if asked.get("enabled") is False:
+            del asked["enabled"]
+            ignored.append("enabled")
+        for what in ignored:
+            logger.warning("placement_ignored: %s: clients may not place it on this loop", what)
 
     def check_params(self, node_id: str, node_type: str, params: Mapping[str, Any]) -> None:
         """Refuse params that a client gives a running node and that name what it may not.

@@ -159,6 +159,19 @@ async def test_two_process_nodes_work_at_the_same_time(client):
     assert max(a_began, b_began) < min(a_ended, b_ended)
 
 
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "asked", [{"nodes": {"a": {"executor": "local"}}}, {"enabled": False}], ids=["node", "all"]
+)
+async def test_what_computes_for_long_has_its_process_whatever_a_client_says(client, caplog, asked):
+    header = (("x-remotemedia-multiprocess", json.dumps(asked)),)
+    graph = manifest({"a": "ProcessWhere", "b": "Where"})
+    result = await client.execute(graph, {"a": text("x"), "b": text("x")}, metadata=header)
+    assert value_of(result.data_outputs["a"]) != os.getpid()
+    assert value_of(result.data_outputs["b"]) == os.getpid()
+    assert "placement_ignored" in caplog.text
+
+
 # --- many ----------------------------------------------------------------------------------------
 
 
