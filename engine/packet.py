@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from engine.payloads.keep import keep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from engine.payloads import Payload
 
@@ -262,15 +262,25 @@ class Group:
 
     @property
     def origin(self) -> Origin:
-        """The origin all members share."""
+        """The origin of its members, which differ in their media times at most."""
         return next(iter(self.members.values())).origin
 
     def with_generation(self, generation: int) -> Group:
         """The same group as one of another generation."""
-        origin = self.origin.with_generation(generation)
+        return self.with_origins(lambda origin: origin.with_generation(generation))
+
+    def with_origins(self, changed: Callable[[Origin], Origin]) -> Group:
+        """The same group with changed origins; members that share one go on to."""
+        origins = {member.origin: changed(member.origin) for member in self}
         return Group(
             {
-                port: Packet(member.payload, member.source, member.port, member.index, origin)
+                port: Packet(
+                    member.payload,
+                    member.source,
+                    member.port,
+                    member.index,
+                    origins[member.origin],
+                )
                 for port, member in self.members.items()
             }
         )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args, runtime_ch
 
 from engine.errors import EdgeError, EdgeOverflowError
 from engine.flags import FLAG_GAP
-from engine.packet import Group, Packet
+from engine.packet import Packet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -297,10 +297,4 @@ def _behind_gap(item: Item) -> Item:
     if isinstance(item, Packet):
         origin = item.origin.with_flags(item.origin.flags | FLAG_GAP)
         return Packet(item.payload, item.source, item.port, item.index, origin)
-    shared = item.origin.with_flags(item.origin.flags | FLAG_GAP)
-    return Group(
-        {
-            port: Packet(member.payload, member.source, member.port, member.index, shared)
-            for port, member in item.members.items()
-        }
-    )
+    return item.with_origins(lambda origin: origin.with_flags(origin.flags | FLAG_GAP))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
@@ -12,7 +13,7 @@ from engine.session.wiring import INGRESS
 from engine.wording import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from engine.clock import Clock
     from engine.edges.contract import EdgeSender
@@ -94,7 +95,7 @@ class Ingress:
     def stamp_group(
         self,
         payloads: Mapping[str, Payload],
-        timestamp_ns: int | None,
+        timestamp_ns: int | Mapping[str, int] | None,
         generation: int,
         metadata: Mapping[str, str],
     ) -> Group:
@@ -103,20 +104,26 @@ class Ingress:
         Args:
             payloads: input port → payload, at least one.
             timestamp_ns: media time of all; None: as in `stamp`, that of audio if some is: where
-                the longest of its ports ends.
+                the longest of its ports ends; or input port → its own, None for the others.
             generation: the session's.
             metadata: strings that travel with each.
 
         Raises:
             UsageError: one is no payload, there is no such port, or there are none.
         """
+        own_ns = timestamp_ns if isinstance(timestamp_ns, Mapping) else None
+        common_ns = None if isinstance(timestamp_ns, Mapping) else timestamp_ns
         stamped = {
-            port: self.stamp(payload, port, timestamp_ns, generation, metadata)
+            port: self.stamp(
+                payload, port, own_ns.get(port) if own_ns else common_ns, generation, metadata
+            )
             for port, payload in payloads.items()
         }
         if not stamped:
             raise UsageError("a group needs at least one payload")
         packets = [stamped[port] for port in self.ports if port in stamped]
+        if own_ns:
+            return Group({packet.port: packet for packet in packets})
         lead = next((packet for packet in packets if type(packet.payload) is Audio), packets[0])
         group = Group(
             {
@@ -144,6 +151,11 @@ class Ingress:
 
         self._now_ns = now_ns
 
+    def renew(self, item: Item, generation: int) -> None:
+        """Stamp an item that waited for a credit as one of another generation."""
+        for packet in (item,) if isinstance(item, Packet) else item:
+            packet.origin.generation = generation
+
     def lay(self, item: Item) -> None:
         """Let the audio of an item that was stamped without a time begin where its ports' ends."""
         ends_ns = [
@@ -160,7 +172,12 @@ class Ingress:
         Raises:
             EdgeError: it can never cross: it is larger than the arena, or has no Arrow form.
         """
-        item.origin.sequence = self._sequence  # others may have been sent since it was stamped
+        # Others may have been sent since it was stamped.
+        if isinstance(item, Packet):
+            item.origin.sequence = self._sequence
+        else:
+            for packet in item:
+                packet.origin.sequence = self._sequence
         if not self.sender.try_send(item):
             return False
         self._sequence += 1

@@ -308,7 +308,7 @@ class Session:
         payloads: Mapping[str, Payload],
         node: str | None = None,
         *,
-        timestamp_ns: int | None = None,
+        timestamp_ns: int | Mapping[str, int] | None = None,
         metadata: Mapping[str, str] = NO_METADATA,
         uninterruptible: bool = False,
     ) -> int:
@@ -317,7 +317,7 @@ class Session:
         Args:
             payloads: input port → payload, at least one.
             node: the ingress node.
-            timestamp_ns: media time of all of them.
+            timestamp_ns: media time of all of them, or input port → its own.
             metadata: strings that travel with each.
             uninterruptible: no interrupt drops them, nor what operators make of them.
         """
@@ -325,7 +325,8 @@ class Session:
         metadata = own_metadata(metadata)
         group = ingress.stamp_group(payloads, timestamp_ns, self.generation, metadata)
         if uninterruptible:
-            group.origin.flags |= FLAG_UNINTERRUPTIBLE
+            for packet in group:
+                packet.origin.flags |= FLAG_UNINTERRUPTIBLE
         return await self._send(ingress, group, laid=timestamp_ns is None)
 
     @property
@@ -727,7 +728,7 @@ class Session:
             with self._unread.sender_waits():
                 while not self._send_nowait(ingress, item):
                     await self._wait_changed()
-                    item.origin.generation = self.generation  # it has not entered yet
+                    ingress.renew(item, self.generation)  # it has not entered yet
                     if laid:
                         ingress.lay(item)
         if ingress.sender.closed:

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from engine.operator import Operator
 from engine.operator import Params as BaseParams
+from engine.packet import WrongKindError
 from engine.payloads import Audio, Json, Video, kind_of
 from operators.media.pairing import HELD_MAX, Pair, Pairing
 from operators.taking_back import taken_back
@@ -86,7 +87,7 @@ class SynchronizedAudioVideo(Operator):
         """Compare a group, or take one side.
 
         Raises:
-            TypeError: another payload than the port's.
+            WrongKindError: another payload than the port's.
         """
         audio = _noted_audio(group[_AUDIO]) if _AUDIO in group else None
         video = _noted_video(group[_VIDEO]) if _VIDEO in group else None
@@ -182,7 +183,7 @@ def _noted(packet: Packet, facts: dict[str, Any]) -> Packet:
 def _noted_audio(packet: Packet) -> Packet:
     audio = packet.payload
     if not isinstance(audio, Audio):
-        raise TypeError(f"{_AUDIO} takes audio, not {kind_of(audio)}")
+        raise WrongKindError(f"{_AUDIO} takes audio, not {kind_of(audio)}")
     facts = {
         "sample_rate": audio.sample_rate,
         "num_samples": audio.frames,
@@ -194,7 +195,7 @@ def _noted_audio(packet: Packet) -> Packet:
 def _noted_video(packet: Packet) -> Packet:
     video = packet.payload
     if not isinstance(video, Video):
-        raise TypeError(f"{_VIDEO} takes video, not {kind_of(video)}")
+        raise WrongKindError(f"{_VIDEO} takes video, not {kind_of(video)}")
     facts = {"frame_number": video.frame_number, "width": video.width, "height": video.height}
     return _noted(packet, facts)
 

@@ -5,7 +5,7 @@ Source: FR-012.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import ResourceLimitError
@@ -39,7 +39,8 @@ class Chunk:
         payload: what is for its first port; None: `group` has it.
         group: input port → what is for it; they belong together.
         metadata: what travels with it.
-        timestamp_ns: its media time, or None.
+        timestamp_ns: its media time, or None; of a group, that of its earliest member.
+        timestamps_ns: input port → media time, of those members of a group that have one.
         sequence: the client's number for it.
         size_bytes: about what it takes while it waits.
     """
@@ -51,6 +52,7 @@ class Chunk:
     timestamp_ns: int | None
     sequence: int
     size_bytes: int
+    timestamps_ns: Mapping[str, int] = field(default_factory=dict)
 
 
 class Inputs:
@@ -120,6 +122,7 @@ class Inputs:
             return Chunk(node.id, received.payload, {}, metadata, timestamp_ns, sequence, size)
         size = _CHUNK_BYTES
         group: dict[str, Payload] = {}
+        own_ns: dict[str, int] = {}
         common: dict[str, str] = {}
         for port, member in named.items():
             if port not in node.inputs:
@@ -129,10 +132,12 @@ class Inputs:
             group[port] = received.payload
             common.update(received.metadata)
             size += received.size_bytes
-            if timestamp_ns is None:
-                timestamp_ns = received.timestamp_ns
+            at_ns = timestamp_ns if received.timestamp_ns is None else received.timestamp_ns
+            if at_ns is not None:
+                own_ns[port] = at_ns
         check_metadata(common)
-        return Chunk(node.id, None, group, common, timestamp_ns, sequence, size)
+        earliest_ns = min(own_ns.values(), default=None)
+        return Chunk(node.id, None, group, common, earliest_ns, sequence, size, own_ns)
 
     def takes_control(self, node_id: str) -> bool:
         """Whether a node takes control messages as packets, too, in line with its data."""
@@ -193,6 +198,7 @@ async def send(session: Session, chunk: Chunk) -> None:
             chunk.payload, chunk.node_id, timestamp_ns=chunk.timestamp_ns, metadata=chunk.metadata
         )
     else:
+        times_ns = chunk.timestamps_ns or None
         await session.send_group(
-            chunk.group, chunk.node_id, timestamp_ns=chunk.timestamp_ns, metadata=chunk.metadata
+            chunk.group, chunk.node_id, timestamp_ns=times_ns, metadata=chunk.metadata
         )

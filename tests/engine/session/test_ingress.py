@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.config import Settings
 from engine.operator import Operator
-from engine.payloads import Audio, Text
+from engine.payloads import Audio, Json, Text
 from engine.pipeline import Pipeline
 
 MS = 1_000_000
@@ -81,3 +81,48 @@ async def test_metadata_is_what_it_was_when_it_was_sent():
         await session.end_input()
         told = [dict(packet.metadata) async for packet in session.outputs()]
     assert told == [{"speaker": "a"}, {"speaker": "b"}]
+
+
+class Pair(Operator):
+    inputs = ("a", "b")
+    joins = True
+
+    def process(self, group, ctx):
+        return [Json([group[port].timestamp_ns // MS, group[port].sequence]) for port in group]
+
+
+async def _values(session, sending):
+    """What comes out until all is sent and the input has ended."""
+
+    async def send():
+        await asyncio.gather(*sending)
+        await session.end_input()
+
+    ending = asyncio.create_task(send())
+    found = [packet.payload.value async for packet in session.outputs()]
+    await ending
+    return found
+
+
+async def test_members_of_a_group_may_have_times_of_their_own():
+    async with _session(Pair(), channel_capacity=1) as session:
+        payloads, times = {"a": _audio(10), "b": Text("x")}, {"b": 70 * MS}
+
+        async def send():
+            for _ in range(3):  # more than there are credits for
+                await session.send_group(payloads, timestamp_ns=times)
+
+        found = await _values(session, [send()])
+    assert found == [[0, 0], [70, 0], [10, 1], [70, 1], [20, 2], [70, 2]]
+
+
+async def test_an_interrupt_that_comes_while_a_group_waits_does_not_drop_it():
+    async with _session(Pair(), channel_capacity=1) as session:
+        payloads, times = {"a": Text("a"), "b": Text("b")}, {"a": 1 * MS, "b": 2 * MS}
+        sending = [
+            asyncio.create_task(session.send_group(payloads, timestamp_ns=times)) for _ in range(3)
+        ]
+        await asyncio.sleep(0)  # one has entered, the others wait
+        await session.interrupt()
+        found = await _values(session, sending)
+    assert found == [[1, 1], [2, 1], [1, 2], [2, 2]]

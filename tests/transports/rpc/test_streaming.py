@@ -97,8 +97,9 @@ async def test_chunks_may_be_sent_before_ready(client):
 
 
 @pytest.mark.process
-async def test_chunks_wait_for_a_slow_start(client):
-    stream = await client.open(manifest({"m": "ProcessModel"}))
+async def test_chunks_wait_for_a_slow_start(serve):
+    running = await serve(limits={"pending_chunks_max": 20})
+    stream = await running.client.open(manifest({"m": "ProcessModel"}))
     for sequence in range(100):  # more than wait in the server
         await stream.send("m", f"t{sequence}", sequence)
     await stream.close()
@@ -200,6 +201,36 @@ async def test_audio_and_video_of_one_chunk_are_synchronized(client):
     await stream.close()
     ((_, _, value),) = results_of(await stream.rest())
     assert value["sync_status"]["is_synced"] is True
+
+
+async def test_buffers_of_one_chunk_have_media_times_of_their_own(client):
+    stream = await client.open(manifest({"s": "SynchronizedAudioVideoNode"}))
+    audio = common_pb2.AudioBuffer(samples=bytes(4 * 480), sample_rate=48_000, channels=1)
+    frame = {"pixel_data": bytes(12), "width": 2, "height": 2, "format": 1}
+    for at_us in (100_000, 110_000):
+        video = common_pb2.VideoFrame(**frame, timestamp_us=at_us)
+        named = {
+            "video_input": common_pb2.DataBuffer(video=video),
+            "audio_input": common_pb2.DataBuffer(audio=audio),
+        }
+        await stream.send_group("s", named)
+    await stream.close()
+    first, second = (value for _, _, value in results_of(await stream.rest()))
+    assert first["audio"]["timestamp_us"] == 0
+    assert first["video"]["timestamp_us"] == 100_000
+    assert first["sync_status"]["offset_us"] == 100_000
+    assert first["sync_status"]["is_synced"] is False
+    assert second["audio"]["timestamp_us"] == 10_000  # laid behind the first
+    assert second["sync_status"]["offset_us"] == 100_000
+
+
+async def test_what_a_port_does_not_take_is_a_wrong_type(client):
+    stream = await client.open(manifest({"s": "SynchronizedAudioVideoNode"}))
+    await stream.ready()
+    await stream.send_group("s", {"audio_input": text("a")})
+    error = await stream.read_kind("error")
+    assert error.error_type == common_pb2.ERROR_TYPE_TYPE_VALIDATION
+    assert error.failing_node_id == "s"
 
 
 async def test_the_media_time_of_a_chunk_is_its_packets(client):
