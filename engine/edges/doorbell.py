@@ -99,7 +99,7 @@ class Doorbell:
             self._unsent.append(message)
             self._loop.add_writer(self._socket.fileno(), self._send_more)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the reader reports it, after the messages that came before
+            self._read_rest_soon()
         except OSError as error:
             self._retry_later(error)
             self._unsent.append(message)
@@ -138,6 +138,7 @@ class Doorbell:
                 return
             except (BrokenPipeError, ConnectionResetError):
                 self._unsent.clear()
+                self._read_rest_soon()
                 break
             except OSError as error:
                 self._loop.remove_writer(self._socket.fileno())
@@ -166,6 +167,14 @@ class Doorbell:
             return True
         self._hang_up()
         return False
+
+    def _read_rest_soon(self) -> None:
+        """The peer has left; the reader says so, after the messages that came before.
+
+        That it left messages unread is told once, here and now, and not to the reader any more; but
+        uvloop may have seen it in the same iteration, and does not call a reader again then.
+        """
+        self._loop.call_soon(self._receive_rest)
 
     def _receive_rest(self) -> None:
         """The peer closed with messages unread, which is said once; what it sent is still here.

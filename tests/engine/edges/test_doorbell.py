@@ -6,6 +6,7 @@ import asyncio
 import gc
 
 import pytest
+import uvloop
 
 from engine.edges.descriptor import MESSAGE_BYTES_MAX
 from engine.edges.doorbell import Doorbell, make_pair
@@ -252,3 +253,36 @@ async def test_a_poll_takes_what_was_sent_before_the_end_and_the_end_once(ends):
     assert (one.heard, one.hang_ups) == ([b"last"], 1)
     one.bell.poll()
     assert one.hang_ups == 1
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_sender_that_meets_the_reset_in_the_iteration_in_which_it_is_told(loop_factory):
+    """The reset is told once: by the poll, which ends with it on uvloop, or by what we send."""
+
+    async def hear():
+        near, far = make_pair()
+        first, rings_first = make_pair()
+        end = End(near)
+        loop = asyncio.get_running_loop()
+
+        def send():
+            first.recv(10)
+            end.bell.send(b"credits")  # takes the reset away from who reads
+
+        first.setblocking(False)
+        loop.add_reader(first.fileno(), send)
+        await asyncio.sleep(0.01)  # both are polled
+        end.bell.send(b"never read")
+        rings_first.send(b"now")
+        for number in range(5):
+            far.send(bytes([number + 1]))
+        far.close()
+        await end.until_hung_up()
+        assert end.heard == [bytes([number + 1]) for number in range(5)]
+        loop.remove_reader(first.fileno())
+        end.bell.close()
+        first.close()
+        rings_first.close()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(hear())
