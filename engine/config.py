@@ -367,7 +367,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}", path=str(path)) from error
+        *before, last = text.split("\n")
+        end = f"(at line {len(before) + 1}, column {len(last) + 1}, the end)"
+        said = str(error).replace("(at end of document)", end)
+        raise UsageError(f"{path} is not valid TOML: {said}", path=str(path)) from error
 
 
 def _validated(raw: dict[str, Any], path: Path) -> RuntimeFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from remotemedia.cli.nodes import nodes
 from remotemedia.cli.run import run
 from remotemedia.cli.serve import serve
 from remotemedia.cli.sessions import sessions
+from remotemedia.cli.stdout import ReaderGoneError, cannot_write, open_standard_streams
 from remotemedia.cli.steer import inject, interrupt, params, tap
 from remotemedia.cli.validate import validate
 
@@ -59,10 +61,23 @@ def _options(
 
 def main() -> None:
     """Entry point of the command; never returns."""
+    open_standard_streams()
     try:
-        app()
+        _call()
     except SystemExit as end:
         from remotemedia.cli.ending import bound_the_end
 
         bound_the_end(end.code)
         raise
+
+
+def _call() -> None:
+    from remotemedia.cli.exits import READER_GONE, WENT_WRONG
+
+    try:
+        app()
+    except ReaderGoneError:
+        raise SystemExit(READER_GONE) from None
+    except OSError as error:  # commands tell their own: the help, the version
+        sys.stderr.write(f"error: {cannot_write(error).message}\n")
+        raise SystemExit(WENT_WRONG) from None

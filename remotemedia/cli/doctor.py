@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remotemedia.cli.options import ConfigOption, DebugOption
+from remotemedia.cli.stdout import say, say_rich
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from remotemedia.checkup.finding import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "broken": "bold red"}
-#: Width where standard output is no terminal.
-_PIPED_WIDTH = 160
 
 
 def doctor(
@@ -40,7 +39,7 @@ def doctor(
         broken = any(finding.verdict == BROKEN for finding in findings)
         if as_json:
             described = [finding.to_dict() for finding in findings]
-            typer.echo(dump_json({"ok": not broken, "findings": described}))
+            say(dump_json({"ok": not broken, "findings": described}))
         else:
             _show(findings)
     raise typer.Exit(WENT_WRONG if broken else DONE)
@@ -60,14 +59,8 @@ def _examine(config: Path | None) -> Iterator[Finding]:
 
 
 def _show(findings: list[Finding]) -> None:
-    from rich.console import Console as RichConsole
-
-    console = RichConsole(highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    console.print(_table(findings))
     counts = {verdict: sum(f.verdict == verdict for f in findings) for verdict in _STYLES}
-    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    say_rich(_table(findings), ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
 def _table(findings: Iterable[Finding]) -> Table:

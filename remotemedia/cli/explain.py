@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remotemedia.cli.options import ConfigOption, DebugOption, ManifestArgument, OperatorsOption
+from remotemedia.cli.stdout import say
 
 if TYPE_CHECKING:
     from engine.plan import Plan
@@ -53,11 +54,11 @@ def explain(
             _write(svg, to_svg(plan))
             console.note(f"{svg}: {_drawn(plan)}")
         elif as_mermaid:
-            typer.echo(to_mermaid(plan), nl=False)
+            say(to_mermaid(plan), end="")
         elif as_json:
-            typer.echo(dump_json(explanation_of(plan)))
+            say(dump_json(explanation_of(plan)))
         else:
-            typer.echo("\n".join(lines_of(explanation_of(plan))))
+            say("\n".join(lines_of(explanation_of(plan))))
 
 
 def _drawn(plan: Plan) -> str:

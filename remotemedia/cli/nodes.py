@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remotemedia.cli.options import ConfigOption, DebugOption, OperatorsOption
+from remotemedia.cli.stdout import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +51,9 @@ def list_nodes(
     with told(Console(debug=debug)):
         rows = rows_of(_registry(config, operators))
         if as_json:
-            typer.echo(dump_json([row.to_dict() for row in rows]))
+            say(dump_json([row.to_dict() for row in rows]))
         else:
-            typer.echo("\n".join(_list_lines(rows)))
+            say("\n".join(_list_lines(rows)))
 
 
 @nodes.command("show")
@@ -74,9 +75,9 @@ def show_node(
     with told(Console(debug=debug)):
         facts = facts_of(node_type, _registry(config, operators))
         if as_json:
-            typer.echo(dump_json(facts.to_dict()))
+            say(dump_json(facts.to_dict()))
         else:
-            typer.echo("\n".join(_fact_lines(facts)))
+            say("\n".join(_fact_lines(facts)))
 
 
 def _registry(config: Path | None, operators: list[str] | None) -> Registry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.config import Settings
 from engine.errors import EdgeClosedError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from remotemedia.client.manifests import WireManifest
 
 #: Stands for an operator that only the server has: it takes and gives anything.
-_ANYTHING = "operators.flow.pass_through:PassThrough"
+ANYTHING: Final = "operators.flow.pass_through:PassThrough"
 
 
 def shape_of(manifest: Manifest, registry: Registry) -> Plan:
@@ -39,19 +39,9 @@ def shape_of(manifest: Manifest, registry: Registry) -> Plan:
     stages = []
     for node in manifest.nodes:
         spec = registry.get(node.node_type)
-        target = _ANYTHING if spec is None else f"{spec.cls.__module__}:{spec.cls.__qualname__}"
+        target = ANYTHING if spec is None else f"{spec.cls.__module__}:{spec.cls.__qualname__}"
         inputs = ("in",) if spec is None else tuple(spec.cls.inputs)
-        plan = NodePlan(
-            id=node.id,
-            node_type=node.node_type,
-            target=target,
-            params=node.params,
-            inputs=inputs,
-            outputs=("out",),
-            executor=ON_SERVER,
-            rule=ON_SERVER,
-        )
-        stages.append(StagePlan(node.id, ON_SERVER, (plan,)))
+        stages.append(stage_of(node.id, node.node_type, target, inputs))
     return Plan(
         name=manifest.metadata.name,
         stages=tuple(stages),
@@ -62,6 +52,23 @@ def shape_of(manifest: Manifest, registry: Registry) -> Plan:
         ),
         settings=Settings(),
     )
+
+
+def stage_of(
+    node_id: str, node_type: str, target: str, inputs: tuple[str, ...] = ("in",)
+) -> StagePlan:
+    """The stage of a node that a server runs."""
+    node = NodePlan(
+        id=node_id,
+        node_type=node_type,
+        target=target,
+        params={},
+        inputs=inputs,
+        outputs=("out",),
+        executor=ON_SERVER,
+        rule=ON_SERVER,
+    )
+    return StagePlan(node_id, ON_SERVER, (node,))
 
 
 class RemoteSession:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 def run(  # noqa: PLR0913, PLR0917 - typer makes its options of them
+    context: typer.Context,
     manifest: ManifestArgument,
     inputs: Annotated[
         list[str] | None,
@@ -62,7 +63,8 @@ def run(  # noqa: PLR0913, PLR0917 - typer makes its options of them
         typer.Option(
             "--server",
             metavar="HOST:PORT",
-            help="Run it on this server; files are read and written here.",
+            help="Run it on this server; files are read and written here. Only this option does"
+            " that, not REMOTEMEDIA_SERVER.",
         ),
     ] = None,
     token: TokenOption = None,
@@ -92,6 +94,7 @@ def run(  # noqa: PLR0913, PLR0917 - typer makes its options of them
             with told(console, tell_json if as_json else None):
                 request = _Request(manifest, inputs or [], outputs or [], config, operators or [])
                 if server is None:
+                    _check_local(context)
                     code = request.run(console, results, as_json=as_json)
                 else:
                     request.make_client = partial(client_for, server, token, tls_ca)
@@ -99,6 +102,16 @@ def run(  # noqa: PLR0913, PLR0917 - typer makes its options of them
     except ReaderGoneError:
         code = READER_GONE
     raise typer.Exit(code)
+
+
+def _check_local(context: typer.Context) -> None:
+    """Refuse options that only a call of a server has; in the environment they are for others."""
+    from engine.errors import UsageError
+
+    for name, option in (("token", "--token"), ("tls_ca", "--tls-ca")):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{option} is for a server: name it by --server as well")
 
 
 class _Request:
@@ -144,6 +157,7 @@ class _Request:
         from engine.manifest.document import load_document
         from engine.manifest.load import load_manifest
         from remotemedia import builtin_registry
+        from remotemedia.cli.named_pipeline import named_in, shape_of_named, wire_of_named
         from remotemedia.cli.remote_session import RemoteSession, shape_of
         from remotemedia.client.manifests import wire_manifest
 
@@ -152,13 +166,18 @@ class _Request:
                 "--config and --operators are the server's business: give them to `serve`"
             )
         document = load_document(self._manifest)
-        manifest = load_manifest(document.manifest)
-        wire = wire_manifest(manifest)
+        name = named_in(document.manifest)
+        if name is not None:
+            plan = shape_of_named(name, self._inputs, self._outputs, document.input_data)
+            wire = wire_of_named(name, document.manifest)
+        else:
+            manifest = load_manifest(document.manifest)
+            plan = shape_of(manifest, builtin_registry())
+            wire = wire_manifest(manifest)
 
         def open_session(tell: Callable[[Progress], object]) -> RemoteSession:
             return RemoteSession(self.make_client, wire, tell)
 
-        plan = shape_of(manifest, builtin_registry())
         return self._do(plan, document.input_data, console, results, open_session, as_json=as_json)
 
     def _do(

@@ -49,7 +49,8 @@ TlsOption = Annotated[
         "--tls-ca",
         metavar="FILE",
         envvar="REMOTEMEDIA_TLS_CA",
-        help='Speak TLS; a file with the authorities to trust, PEM, or "system".',
+        help='Speak TLS; a file with the authorities to trust, PEM, or "system". A certificate of'
+        " our own and its key: the files that REMOTEMEDIA_TLS_CERT and REMOTEMEDIA_TLS_KEY name.",
     ),
 ]
 SessionArgument = Annotated[
@@ -115,6 +116,11 @@ async def session_named(client: Client, name: str) -> str:
     found = [each for each in ids if each.startswith(name.lower())]
     if len(found) == 1 and len(name) >= _PREFIX_MIN:
         return found[0]
+    if len(name) < _PREFIX_MIN:
+        raise UsageError(
+            f"{name!r} is too short for a session: give the id, or at least {_PREFIX_MIN}"
+            " characters of its beginning"
+        )
     known = ", ".join(ids) or "none is open"
     what = "several sessions are" if len(found) > 1 else "no session is"
     raise UsageError(f"{what} called {name!r}; sessions: {known}")

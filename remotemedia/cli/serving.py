@@ -11,13 +11,12 @@ import gc
 import logging
 import os
 import resource
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from engine.config import load_service, load_settings
-from engine.errors import UsageError
+from engine.errors import ManifestError, UsageError
 from engine.executors.process import warm_up
 from engine.manifest.document import load_document
 from engine.manifest.load import load_manifest
@@ -27,6 +26,7 @@ from remotemedia.cli.exits import DONE
 from remotemedia.cli.operator_modules import registry_with
 from remotemedia.cli.serving_choices import Choices, Flags
 from remotemedia.cli.signals import Interrupts
+from remotemedia.cli.stdout import ReaderGoneError, say
 from transports.rpc.metrics import Observed, ServiceMetrics, make_registry
 from transports.rpc.security.admission import Admission
 from transports.rpc.server import RpcServer
@@ -91,12 +91,18 @@ class Serving:
             settings = replace(settings, enabled=False)
         choices = Choices.of(flags, load_service(config), os.environ)
         registry = registry_with(operators, settings)
-        own = dict(_named(text) for text in pipelines)
-        manifests = {
-            name: load_manifest(load_document(path).manifest) for name, path in own.items()
-        }
-        for name, manifest in manifests.items():
-            for warning in prepare(manifest, registry, settings).warnings:
+        manifests: dict[str, Manifest] = {}
+        for text in pipelines:
+            name, path = _named(text)
+            if name in manifests:
+                raise UsageError(f"--pipeline {quoted(text)}: there is a pipeline {name!r} already")
+            try:
+                manifests[name] = load_manifest(load_document(path).manifest)
+                plan = prepare(manifests[name], registry, settings)
+            except ManifestError as error:
+                where = [replace(p, path=f"{text}: {p.path}") for p in error.problems]
+                raise ManifestError(where, **error.context) from error
+            for warning in plan.warnings:
                 logger.warning("pipeline_warning: %s: %s", name, warning)
         return cls(choices, settings, registry, manifests)
 
@@ -174,10 +180,8 @@ def _named(text: str) -> tuple[str, Path]:
 
 def _say(lines: Iterable[str]) -> None:
     """Print lines that scripts wait for; whoever started the service may have closed the pipe."""
-    with contextlib.suppress(BrokenPipeError):
-        for line in lines:
-            sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    with contextlib.suppress(ReaderGoneError):
+        say("".join(f"{line}\n" for line in lines), end="")
 
 
 def _allow_many_files() -> None:

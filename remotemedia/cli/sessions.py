@@ -9,6 +9,7 @@ import typer
 
 from remotemedia.cli.options import DebugOption
 from remotemedia.cli.server_options import ServerOption, SessionArgument, TlsOption, TokenOption
+from remotemedia.cli.stdout import say, say_rich
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from protos.remotemedia.v1 import admin_pb2
     from remotemedia.client import Client
 
-#: Width where standard output is no terminal.
-_PIPED_WIDTH = 160
+#: From here on hops are told in milliseconds.
+_LONG_US = 10_000
 
 sessions = typer.Typer(
     name="sessions", help="See and end the sessions of a server.", no_args_is_help=True
@@ -46,9 +47,9 @@ def list_sessions(
     with told(Console(debug=debug)):
         found = call_server(server, token, tls_ca, lambda client: client.sessions())
         if as_json:
-            typer.echo(dump_json({"sessions": [_as_data(each) for each in found]}))
+            say(dump_json({"sessions": [_as_data(each) for each in found]}))
         else:
-            _print(_list_table(found) if found else "no session is open")
+            say_rich(_list_table(found) if found else "no session is open")
 
 
 @sessions.command()
@@ -71,9 +72,9 @@ def show(
     with told(Console(debug=debug)):
         found = call_server(server, token, tls_ca, ask)
         if as_json:
-            typer.echo(dump_json(_as_data(found)))
+            say(dump_json(_as_data(found)))
         else:
-            _print(_list_table([found.summary]), _node_table(found), _edge_table(found))
+            say_rich(_list_table([found.summary]), _node_table(found), _edge_table(found))
 
 
 @sessions.command()
@@ -130,16 +131,6 @@ def _numbers(message: Message, data: dict[str, Any]) -> dict[str, Any]:
 # --- as text ----------------------------------------------------------------------------------
 
 
-def _print(*parts: Table | str) -> None:
-    from rich.console import Console as RichConsole
-
-    console = RichConsole(highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    for part in parts:
-        console.print(part)
-
-
 def _table(*columns: str) -> Table:
     """A table whose columns are right-aligned where their names end in "#"."""
     from rich import box
@@ -188,8 +179,20 @@ def _node_table(found: admin_pb2.GetSessionResponse) -> Table:
 
 
 def _edge_table(found: admin_pb2.GetSessionResponse) -> Table:
-    table = _table("edge", "sent#", "queued#", "in flight#", "dropped#", "capacity#")
+    table = _table("edge", "sent#", "queued#", "in flight#", "credits#", "dropped#", "p50#", "p99#")
     for edge in found.edges:
-        counts = (edge.sent, edge.queued, edge.in_flight, edge.dropped, edge.capacity)
-        table.add_row(edge.edge_id, *map(str, counts))
+        table.add_row(
+            edge.edge_id,
+            *map(str, (edge.sent, edge.queued, edge.in_flight)),
+            f"{edge.credits} of {edge.capacity}",
+            str(edge.dropped),
+            *map(_hop, (edge.hop_p50_us, edge.hop_p99_us)),
+        )
     return table
+
+
+def _hop(time_us: float) -> str:
+    """How long a hop took; nothing where none was timed."""
+    if time_us >= _LONG_US:
+        return f"{time_us / 1e3:.0f} ms"
+    return f"{time_us:.0f} µs" if time_us else ""

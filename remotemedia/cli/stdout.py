@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import select
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from engine.errors import RemoteMediaError
@@ -25,10 +27,78 @@ if TYPE_CHECKING:
 _STDERR_FD = 2
 #: A pipe that is ready for writing takes this many bytes without blocking.
 _SLICE_BYTES = select.PIPE_BUF
+#: Width of tables where standard output is no terminal.
+_PIPED_WIDTH = 160
 
 
 class ReaderGoneError(Exception):
     """Whoever read standard output has closed it."""
+
+
+def open_standard_streams() -> None:
+    """Let the standard streams that were closed lead nowhere.
+
+    Else the next file or socket to be opened would be one of them. Called before anything is.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - open to the end
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Print on standard output; for commands that do not take it over.
+
+    Args:
+        text: what is printed.
+        end: what follows it.
+
+    Raises:
+        ReaderGoneError: nobody reads any more.
+        RemoteMediaError: it cannot be written to; the disk is full.
+    """
+    try:
+        sys.stdout.write(f"{text}{end}")
+        sys.stdout.flush()
+    except OSError as error:
+        _discard()
+        raise _fault_of(error) from error
+
+
+def say_rich(*parts: object) -> None:
+    """The same for what rich renders: tables, and lines beside them."""
+    from rich.console import Console
+
+    shown = io.StringIO()
+    console = Console(
+        file=shown, highlight=False, force_terminal=True if sys.stdout.isatty() else None
+    )
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    for part in parts:
+        console.print(part)
+    say(shown.getvalue(), end="")
+
+
+def cannot_write(error: OSError) -> RemoteMediaError:
+    """The error that standard output cannot be written to."""
+    return RemoteMediaError(f"cannot write to standard output: {error.strerror}")
+
+
+def _fault_of(error: OSError) -> Exception:
+    return ReaderGoneError() if isinstance(error, BrokenPipeError) else cannot_write(error)
+
+
+def _discard() -> None:
+    """Let what waits to be written go nowhere: the interpreter would try again at its end."""
+    stdout = sys.stdout
+    if stdout is not sys.__stdout__ or stdout is None:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stdout.fileno())
+    os.close(nowhere)
 
 
 class ResultStream:
@@ -117,10 +187,8 @@ class ResultStream:
         assert self._fd is not None
         try:
             return os.write(self._fd, data)
-        except BrokenPipeError as error:
-            raise ReaderGoneError from error
         except OSError as error:
-            raise RemoteMediaError(f"cannot write to standard output: {error.strerror}") from error
+            raise _fault_of(error) from error
 
     def _is_writable(self) -> bool:
         assert self._fd is not None

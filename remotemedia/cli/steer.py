@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,6 +19,7 @@ from remotemedia.cli.server_options import (
     TlsOption,
     TokenOption,
 )
+from remotemedia.cli.stdout import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from engine.payloads import Payload
     from engine.steering import ParamsTaken
     from remotemedia.client import Client
+
+#: What a tap's events do not say of a packet.
+_UNTOLD: Final = ("port", "sequence", "index", "timestamp_ns")
 
 params = typer.Typer(
     name="params", help="Params of nodes that run on a server.", no_args_is_help=True
@@ -64,9 +68,11 @@ def tap(
             left = count
             async for packet in shown:
                 if as_json:
-                    typer.echo(dump_json(packet_data(packet)))
+                    facts = packet_data(packet)
+                    known = {name: each for name, each in facts.items() if name not in _UNTOLD}
+                    say(dump_json(known))
                 else:
-                    typer.echo(f"{packet.source.node}: {one_line(packet.payload)}")
+                    say(f"{packet.source.node}: {one_line(packet.payload)}")
                 left = None if left is None else left - 1
                 if left == 0:
                     return
@@ -151,11 +157,11 @@ def set_params(
     with told(Console(debug=debug)):
         taken = call_server(server, token, tls_ca, change)
         if as_json:
-            typer.echo(dump_json(taken.to_dict()))
+            say(dump_json(taken.to_dict()))
             return
-        typer.echo(f"{node}: {dump_json(dict(taken.params))}")
+        say(f"{node}: {dump_json(dict(taken.params))}")
         for edge, number in taken.edge_seq.items():
-            typer.echo(f"  from packet {number} of {edge}")
+            say(f"  from packet {number} of {edge}")
 
 
 def interrupt(
@@ -185,9 +191,9 @@ def interrupt(
     with told(Console(debug=debug)):
         settlement = call_server(server, token, tls_ca, stop)
         if as_json:
-            typer.echo(dump_json(asdict(settlement)))
+            say(dump_json(asdict(settlement)))
         else:
-            typer.echo("\n".join(_settlement_lines(settlement)))
+            say("\n".join(_settlement_lines(settlement)))
 
 
 def _payloads(

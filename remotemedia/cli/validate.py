@@ -13,6 +13,7 @@ from remotemedia.cli.options import (
     ManifestArgument,
     OperatorsOption,
 )
+from remotemedia.cli.stdout import say
 
 if TYPE_CHECKING:
     from engine.errors import RemoteMediaError
@@ -48,7 +49,7 @@ def validate(
         if as_json:
             _print_verdict(plan, None)
         else:
-            typer.echo(plan.describe())
+            say(plan.describe())
 
 
 def plan_of(manifest: Path, config: Path | None, operators: list[str]) -> Plan:
@@ -83,4 +84,4 @@ def _print_verdict(plan: Plan | None, error: RemoteMediaError | None) -> None:
         "problems": [asdict(problem) for problem in problems],
         "plan": plan.describe() if plan is not None else None,
     }
-    typer.echo(dump_json(verdict))
+    say(dump_json(verdict))

@@ -74,7 +74,7 @@ def wrapped_inputs(input_data: Any, plan: Plan) -> list[WrappedInput]:
         return [_input_of(node, item, plan) for node, item in input_data.items()]
     if len(plan.ingress) == 1:
         return [_input_of(plan.ingress[0], input_data, plan)]
-    nodes = ", ".join(plan.ingress)
+    nodes = ", ".join(plan.ingress) or "known to the server alone"
     raise UsageError(
         f"the manifest's {FIELD} does not say which node it is for; the ingress nodes are {nodes}:"
         " make it an object with their names as keys, or use --input NODE=FILE"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from engine.errors import UsageError
+from transports.rpc.security.pem import check_authorities, check_pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,13 +41,17 @@ class Tls:
         """Read the files.
 
         Raises:
-            UsageError: one cannot be read, or a certificate has no key.
+            UsageError: one cannot be read or is not what it should be, or a certificate has no key
+                or another one's.
         """
         if (self.certificate is None) != (self.key is None):
             raise UsageError("a client's certificate and its key belong together: name both")
-        return grpc.ssl_channel_credentials(
-            _read(self.ca), _read(self.key), _read(self.certificate)
-        )
+        ca, key, certificate = _read(self.ca), _read(self.key), _read(self.certificate)
+        if self.ca is not None:
+            check_authorities(self.ca, "the file of authorities")
+        if self.certificate is not None and self.key is not None:
+            check_pair(self.certificate, self.key)
+        return grpc.ssl_channel_credentials(ca, key, certificate)
 
 
 def open_channel(address: str, tls: Tls | None) -> grpc.aio.Channel:

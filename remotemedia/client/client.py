@@ -23,6 +23,7 @@ from protos.remotemedia.v1 import (
     streaming_pb2_grpc,
 )
 from remotemedia.client.channel import call_metadata, open_channel
+from remotemedia.client.exchange import Exchange
 from remotemedia.client.failures import error_of, error_of_call
 from remotemedia.client.hands import Hands
 from remotemedia.client.manifests import wire_manifest
@@ -221,13 +222,14 @@ class Client:
         return RemoteStream(self, manifest, init, on_progress, reconnect)
 
     def open_stream(
-        self, metadata: Sequence[tuple[str, str]]
-    ) -> grpc.aio.StreamStreamCall[streaming_pb2.StreamRequest, streaming_pb2.StreamResponse]:
-        """A new call of StreamPipeline; for `RemoteStream`."""
-        call: grpc.aio.StreamStreamCall[
-            streaming_pb2.StreamRequest, streaming_pb2.StreamResponse
-        ] = self._streaming.StreamPipeline(metadata=(*self._metadata, *metadata))
-        return call
+        self, metadata: Sequence[tuple[str, str]], on_over: Callable[[], object]
+    ) -> Exchange[streaming_pb2.StreamRequest, streaming_pb2.StreamResponse]:
+        """A new call of StreamPipeline; for `RemoteStream`.
+
+        Raises:
+            UsageError: the client is closed.
+        """
+        return Exchange(self._open(self._streaming.StreamPipeline, metadata), on_over)
 
     # --- sessions that run ------------------------------------------------------------------------
 
@@ -240,10 +242,7 @@ class Client:
         """
 
         def open_call() -> grpc.aio.StreamStreamCall[Any, Any]:
-            call: grpc.aio.StreamStreamCall[Any, Any] = self._control.Attach(
-                metadata=self._metadata
-            )
-            return call
+            return self._open(self._control.Attach)
 
         return Hands(open_call, session_id, attach_id, self)
 
@@ -329,6 +328,16 @@ class Client:
 
     # --- inside -----------------------------------------------------------------------------------
 
+    def _open(
+        self,
+        method: Callable[..., grpc.aio.StreamStreamCall[Any, Any]],
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> grpc.aio.StreamStreamCall[Any, Any]:
+        try:
+            return method(metadata=(*self._metadata, *metadata))
+        except grpc.aio.UsageError as error:
+            raise _closed() from error
+
     async def _ask(
         self,
         method: Callable[..., Awaitable[ResponseT]],
@@ -341,7 +350,11 @@ class Client:
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self.address) from error
         except grpc.aio.UsageError as error:
-            raise UsageError("the client is closed: make another one") from error
+            raise _closed() from error
+
+
+def _closed() -> UsageError:
+    return UsageError("the client is closed: make another one")
 
 
 def _inputs(

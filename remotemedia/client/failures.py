@@ -47,6 +47,11 @@ _BY_STATUS: Final[Mapping[grpc.StatusCode, type[RemoteMediaError]]] = {
     grpc.StatusCode.UNIMPLEMENTED: UsageError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceLimitError,
 }
+#: Who ended a session before its time, as servers of ours say it, and what becomes of a new one.
+_ENDED_BY: Final[Mapping[str, grpc.StatusCode]] = {
+    "The service was stopped": grpc.StatusCode.UNAVAILABLE,
+    "An operator of the service ended the session": grpc.StatusCode.ABORTED,
+}
 
 
 def error_of(response: common_pb2.ErrorResponse) -> RemoteMediaError:
@@ -73,14 +78,41 @@ def error_of_call(error: grpc.RpcError, address: str) -> RemoteMediaError:
         address: the server's.
     """
     assert isinstance(error, grpc.aio.AioRpcError)
-    status = error.code()
-    said = error.details() or status.name.lower().replace("_", " ")
+    found = error_of_status(error.code(), error.details() or "", address)
+    found.__cause__ = error
+    return found
+
+
+def error_of_status(status: grpc.StatusCode, details: str, address: str) -> RemoteMediaError:
+    """The error that a status tells of.
+
+    Args:
+        status: how a call ended.
+        details: what is said about it.
+        address: the server's.
+    """
+    said = details or status.name.lower().replace("_", " ")
     cls = _BY_STATUS.get(status, TransportError)
     if cls is TransportError:
         said = f"{address}: {said}"
-    found = cls(said, status=status.name, address=address)
-    found.__cause__ = error
-    return found
+    return cls(said, status=status.name, address=address)
+
+
+def error_of_ending(reason: str, address: str) -> RemoteMediaError | None:
+    """The error that the reason of a StreamClosed tells of; None: the session ended by itself.
+
+    Args:
+        reason: what the server says.
+        address: the server's.
+    """
+    status = _ENDED_BY.get(reason)
+    if status is None:
+        return None
+    return TransportError(
+        f"{address}: the session was ended before its time: {reason}",
+        status=status.name,
+        address=address,
+    )
 
 
 def is_connection_lost(error: BaseException) -> bool:

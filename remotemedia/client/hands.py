@@ -205,7 +205,8 @@ class Hands:
         self._attach_id = attach_id
         self._client = client
         self._incoming = Incoming(session_id)
-        self._taps: dict[tuple[str, str], RemoteTap] = {}
+        #: The server shows a port once; each tap of it gets all.
+        self._taps: dict[tuple[str, str], list[RemoteTap]] = {}
         self._interceptions: dict[tuple[str, str], RemoteInterception] = {}
         self._errors: deque[RemoteMediaError] = deque(maxlen=_KEPT_MAX)
         #: A node that cannot be there → who waits for its refusal.
@@ -296,26 +297,49 @@ class Hands:
             The tap, which misses nothing that leaves the node from now on.
 
         Raises:
-            UsageError: there is no such node or port.
+            UsageError: there is no such node or port, or of two taps of the node one names its port
+                and the other one does not: which one that is, only the server knows.
             EdgeClosedError: the session has ended, or the connection was lost.
         """
-        tap = self._taps[node, port] = RemoteTap(self, node, port)
-        await self._order(subscribe=control_pb2.Subscribe(addr=_address(node, port, _OUT)))
+        if any(other == node and bool(name) != bool(port) for other, name in self._taps):
+            raise UsageError(
+                f"node {node!r} has taps with and without a port, which may be the same one: name"
+                " the port of each"
+            )
+        tap = RemoteTap(self, node, port)
+        self._taps.setdefault((node, port), []).append(tap)
+        try:
+            await self._order(subscribe=control_pb2.Subscribe(addr=_address(node, port, _OUT)))
+        except BaseException:
+            self._forget(tap)
+            raise
         tap.raise_refused()
         return tap
 
     async def unsubscribe(self, tap: RemoteTap) -> None:
         """Listen no more; for `RemoteTap.aclose`."""
-        if self._taps.get((tap.node, tap.port)) is tap:
-            del self._taps[tap.node, tap.port]
+        if self._forget(tap):
             addr = _address(tap.node, tap.port, _OUT)
             await self._quietly(unsubscribe=control_pb2.Unsubscribe(addr=addr))
         tap.end()
+
+    def _forget(self, tap: RemoteTap) -> bool:
+        """Show a tap nothing more; whether it was the last one of its port."""
+        key = (tap.node, tap.port)
+        taps = self._taps.get(key, [])
+        if tap not in taps:
+            return False
+        taps.remove(tap)
+        if not taps:
+            del self._taps[key]
+        return not taps
 
     async def intercept(
         self, node: str, port: str = "", *, deadline_ms: int = 0
     ) -> RemoteInterception:
         """Decide about each output of a node before it goes on; see `Session.intercept`.
+
+        An interception of the same port that was here before ends.
 
         Args:
             node: the node.
@@ -326,7 +350,10 @@ class Hands:
             UsageError: there is no such node or port.
             EdgeClosedError: the session has ended, or the connection was lost.
         """
+        before = self._interceptions.get((node, port))
         found = self._interceptions[node, port] = RemoteInterception(self, node, port)
+        if before is not None:
+            before.end()
         addr = _address(node, port, _OUT)
         await self._order(intercept=control_pb2.Intercept(addr=addr, deadline_ms=deadline_ms))
         found.raise_refused()
@@ -448,17 +475,20 @@ class Hands:
             for carried_out in self._questions.values():
                 if not carried_out.done():
                     carried_out.set_exception(failure or _over())
-            for tap in self._taps.values():
-                tap.end(failure)
+            for taps in self._taps.values():
+                for tap in taps:
+                    tap.end(failure)
             for interception in self._interceptions.values():
                 interception.end(failure)
 
     def _take(self, event: control_pb2.ControlEvent) -> None:
         match event.WhichOneof("event"):
             case "tap":
-                tap = self._taps.get(_key(event.tap.addr))
-                if tap is not None:
-                    tap.take(self._incoming.packet(tap.node, event.tap.data))
+                taps = self._taps.get(_key(event.tap.addr))
+                if taps:
+                    packet = self._incoming.packet(event.tap.addr.node_id, event.tap.data)
+                    for tap in taps:
+                        tap.take(packet)
             case "intercept_request":
                 asked = event.intercept_request
                 interception = self._interceptions.get(_key(asked.addr))
@@ -481,10 +511,11 @@ class Hands:
         error = cls(said.message, code=code, node_id=said.addr.node_id)
         if said.addr.direction == _OUT:
             key = _key(said.addr)
-            shown: RemoteInterception | RemoteTap | None = self._interceptions.pop(key, None)
-            shown = shown or self._taps.pop(key, None)
-            if shown is not None:
+            interception = self._interceptions.pop(key, None)
+            refused = [interception] if interception is not None else self._taps.pop(key, [])
+            for shown in refused:
                 shown.end(error)
+            if refused:
                 return
         self._errors.append(error)
 

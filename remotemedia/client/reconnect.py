@@ -60,7 +60,7 @@ class Unanswered:
     """The inputs of a stream that may have to be sent again.
 
     Attributes:
-        given_up: how many were given up without an answer.
+        given_up: how many of them are not kept any more.
     """
 
     def __init__(self, kept_max: int) -> None:
@@ -72,18 +72,36 @@ class Unanswered:
         self.given_up = 0
         self._kept_max = kept_max
         self._kept: deque[streaming_pb2.DataChunk] = deque()
+        #: The newest input, the newest that has an output, and the newest that was given up.
+        self._sent = self._answered = self._given_up = -1
 
     def sent(self, chunk: streaming_pb2.DataChunk) -> None:
-        """An input is sent; its sequence is higher than those before."""
+        """An input was sent; its sequence is higher than those before."""
+        self._sent = chunk.sequence
+        if self._sent <= self._answered:
+            return  # its output was quicker
         self._kept.append(chunk)
         if len(self._kept) > self._kept_max:
-            self._kept.popleft()
+            self._given_up = self._kept.popleft().sequence
             self.given_up += 1
 
     def answered(self, sequence: int) -> None:
         """An output has come of an input."""
+        self._answered = max(self._answered, sequence)
         while self._kept and self._kept[0].sequence <= sequence:
             self._kept.popleft()
+        if sequence >= self._given_up:
+            self.given_up = 0
+
+    def take_given_up(self) -> int:
+        """How many were given up; they are not counted again."""
+        count, self.given_up = self.given_up, 0
+        return count
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the newest input has an output."""
+        return self._answered >= self._sent
 
     def __iter__(self) -> Iterator[streaming_pb2.DataChunk]:
         """What is to be sent again, in order."""

@@ -1,9 +1,14 @@
 """One stream: a session on a server, fed and read like a local one. Source: FR-008, FR-009, FR-012.
 
 One task reads what the server sends and leaves it in a small queue: whoever does not take from it
-stops the reader, and by that the server's pipeline. Reads and writes are never cancelled halfway,
-which would end the call: a cancelled `receive` loses nothing, and what a cancelled `send` was about
-to send may still be sent.
+stops the reader, and by that the server's pipeline. Once the call is over, it reads the rest, which
+is little, without waiting for anybody, to know how the session ended or to connect anew.
+
+One message at a time is written. Whoever writes waits while a connection is being made again, and
+first sends again what a new connection lacks: so inputs stay in order, and the reader goes on.
+
+Reads and writes are never cancelled halfway, which would end the call: a cancelled `receive` loses
+nothing, and what a cancelled `send` was about to send may still be sent.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import grpc
 
@@ -20,7 +25,12 @@ from engine.executors.contract import Progress
 from engine.packet import NO_METADATA
 from engine.payloads import Control
 from protos.remotemedia.v1 import streaming_pb2
-from remotemedia.client.failures import error_of, error_of_call, is_connection_lost
+from remotemedia.client.failures import (
+    error_of,
+    error_of_ending,
+    error_of_status,
+    is_connection_lost,
+)
 from remotemedia.client.packets import Incoming, buffer_of
 from remotemedia.client.reconnect import Reconnect, Unanswered
 from transports.rpc.status_news import STATUS_KEY, SYSTEM
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from engine.payloads import Payload
     from protos.remotemedia.v1 import common_pb2
     from remotemedia.client.client import Client
+    from remotemedia.client.exchange import Exchange
     from remotemedia.client.hands import Hands
     from remotemedia.client.manifests import WireManifest
 
@@ -49,7 +60,7 @@ _NEWS: Final = re.compile(r"\[(?P<node>[^\]]*)\] status=(?P<status>.*?) message=
 _SHARE: Final = re.compile(r"(\d{1,3})%")
 _NS_PER_MS: Final = 1_000_000
 
-_Call: TypeAlias = "grpc.aio.StreamStreamCall[Any, Any]"
+_Exchange: TypeAlias = "Exchange[streaming_pb2.StreamRequest, streaming_pb2.StreamResponse]"
 
 
 class RemoteStream:
@@ -62,6 +73,8 @@ class RemoteStream:
         final_metrics: what the server said of the whole session at its end, or None.
         close_reason: why it says it ended; "" before.
         reconnects: how often a lost connection was made again.
+        given_up: inputs without an answer that a new connection was not sent again, since there
+            were more of them than are kept.
     """
 
     def __init__(
@@ -79,21 +92,33 @@ class RemoteStream:
         self.final_metrics: common_pb2.ExecutionMetrics | None = None
         self.close_reason = ""
         self.reconnects = 0
+        self.given_up = 0
         self._client = client
         self._manifest = manifest
         self._init = init
         self._on_progress = on_progress
         self._reconnect = reconnect
         self._unanswered = Unanswered(reconnect.kept_max if reconnect else 0)
-        self._call: _Call | None = None
+        self._exchange: _Exchange | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._resending: asyncio.Task[None] | None = None
         #: Outputs in order; None: no more come.
-        self._outputs: asyncio.Queue[Packet | None] = asyncio.Queue(_OUTPUTS_MAX)
-        #: One message at a time is written, and none while a connection is being made again.
+        self._outputs: asyncio.Queue[Packet | None] = asyncio.Queue()
+        #: The reader may have room for more outputs, or need none.
+        self._room = asyncio.Event()
+        #: One message at a time is written.
         self._writing = asyncio.Lock()
+        #: Whether the session is ready, so that inputs may be written.
+        self._is_ready = False
+        #: That, or the end, has changed.
+        self._changed = asyncio.Event()
+        #: The exchange that has been sent all that came before.
+        self._up_to_date: object = None
         self._incoming = Incoming("")
-        self._sequence = 0
+        #: The first inputs have 0.
+        self._sequence = 1 if init.data_inputs else 0
         self._input_ended = False
+        self._close_sent = False
         self._left = False
         self._over = False
         self._error: RemoteMediaError | None = None
@@ -123,34 +148,41 @@ class RemoteStream:
 
         A cancelled call leaves nothing on the server.
         """
-        if self._call is not None:
+        if self._exchange is not None:
             raise UsageError("a stream is started once; open another one")
         try:
-            await self._open()
-        except RemoteMediaError as error:
-            if not await self._opened_again(error):
-                raise
+            failure = await self._open()
+            if failure is not None:
+                failure = await self._opened_again(failure)
         except BaseException:
             self._leave()
+            self._finish()
             raise
+        if failure is not None:
+            self._error = failure
+            self._finish()
+            raise failure
+        self._up_to_date = self._exchange
         self._reading = asyncio.create_task(self._read())
 
     async def aclose(self) -> None:
         """End it: at once if not everything has come. A second call does nothing."""
-        call, reading = self._call, self._reading
-        if call is None or self._left:
+        if self._exchange is None:
             return
-        if not self._over and not call.done():
+        if self._is_ready and not (self._left or self._over or self._exchange.is_over):
+            self._left = True
             try:
-                async with asyncio.timeout(_GOODBYE_S):
+                async with asyncio.timeout(_GOODBYE_S), self._writing:
                     cancel = streaming_pb2.StreamControl.COMMAND_CANCEL
-                    await self._write(_control(cancel))
-            except (RemoteMediaError, TimeoutError):
-                pass  # it has ended, or nobody listens
+                    await self._exchange.write(_control(cancel))
+            except TimeoutError:
+                pass  # nobody listens
         self._leave()
-        if reading is not None:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+        if self._reading is not None:
+            await asyncio.gather(self._reading, return_exceptions=True)
+            await self._exchange.aclose()
+        if self._resending is not None:
+            await self._resending
 
     def cancel(self) -> None:
         """End it at once, whatever is under way; `aclose` does the rest."""
@@ -158,8 +190,11 @@ class RemoteStream:
 
     def _leave(self) -> None:
         self._left = True
-        if self._call is not None:
-            self._call.cancel()
+        if self._exchange is not None:
+            self._exchange.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
+        self._changed.set()
 
     # --- input ------------------------------------------------------------------------------------
 
@@ -245,35 +280,70 @@ class RemoteStream:
             raise EdgeClosedError("nothing can be sent: the input has ended", edge="")
         chunk.sequence = self._sequence
         self._sequence += 1
-        await self._write(streaming_pb2.StreamRequest(data_chunk=chunk), kept=kept)
+        request = streaming_pb2.StreamRequest(data_chunk=chunk)
+        await self._write(request, chunk if kept else None)
         return chunk.sequence
 
-    async def _write(self, request: streaming_pb2.StreamRequest, *, kept: bool = False) -> None:
-        writing = asyncio.ensure_future(self._write_now(request, kept=kept))
+    async def _write(
+        self, request: streaming_pb2.StreamRequest, kept: streaming_pb2.DataChunk | None = None
+    ) -> None:
+        if self._exchange is None:
+            raise UsageError("open the stream first: async with client.stream(…) as stream")
+        writing = asyncio.ensure_future(self._write_now(request, kept))
         writing.add_done_callback(_noted)
         await asyncio.shield(writing)
 
-    async def _write_now(self, request: streaming_pb2.StreamRequest, *, kept: bool) -> None:
+    async def _write_now(
+        self, request: streaming_pb2.StreamRequest, kept: streaming_pb2.DataChunk | None
+    ) -> None:
         async with self._writing:
-            call = self._call
-            if call is None:
-                raise UsageError("open the stream first: async with client.stream(…) as stream")
+            while not await (await self._connected()).write(request):
+                pass  # lost: a new connection gets it, or the reader says why there is none
+            if kept is not None:
+                self._unanswered.sent(kept)
+            elif request.HasField("control"):
+                self._close_sent = True
+
+    async def _connected(self) -> _Exchange:
+        """Wait for a session that is ready and has been sent all that came before.
+
+        Raises:
+            RemoteMediaError: the session has failed.
+            EdgeClosedError: it has ended.
+        """
+        while True:
             if self._error is not None:
                 raise self._error
             if self._over or self._left:
                 raise EdgeClosedError("nothing can be sent: the stream has ended", edge="")
-            if kept and self._reconnect is not None:
-                self._unanswered.sent(request.data_chunk)
-            try:
-                await call.write(request)
-            except (grpc.RpcError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
-                if not call.done():
-                    raise
-                # The reader knows why; what is kept is sent again with a new connection.
-                if self._reconnect is None:
-                    raise EdgeClosedError(
-                        "nothing can be sent: the stream has ended", edge=""
-                    ) from error
+            exchange = self._exchange
+            assert exchange is not None
+            if not self._is_ready or exchange.is_over:
+                self._changed.clear()
+                await self._changed.wait()
+            elif self._up_to_date is exchange:
+                return exchange
+            elif await self._resent(exchange):
+                self._up_to_date = exchange
+
+    async def _resent(self, exchange: _Exchange) -> bool:
+        """Send again what nobody has answered; False: the connection was lost meanwhile."""
+        facts = {"resent": len(self._unanswered), "given_up": self._unanswered.given_up}
+        logger.warning("session_begins_anew", extra={"session_id": self.session_id, **facts})
+        for chunk in self._unanswered:
+            if not await exchange.write(streaming_pb2.StreamRequest(data_chunk=chunk)):
+                return False
+        self.given_up += self._unanswered.take_given_up()
+        close = streaming_pb2.StreamControl.COMMAND_CLOSE
+        return not self._close_sent or await exchange.write(_control(close))
+
+    async def _resend(self) -> None:
+        """Send again what a new connection lacks, if nobody writes who does it first."""
+        try:
+            async with self._writing:
+                await self._connected()
+        except RemoteMediaError:
+            return  # the reader tells of it
 
     # --- output -----------------------------------------------------------------------------------
 
@@ -285,9 +355,10 @@ class RemoteStream:
 
         A cancelled call loses nothing.
         """
-        if self._call is None:
+        if self._exchange is None:
             raise UsageError("open the stream first: async with client.stream(…) as stream")
         packet = await self._outputs.get()
+        self._room.set()
         if packet is None:
             self._outputs.put_nowait(None)  # whoever asks again is told again
             if self._error is not None:
@@ -299,6 +370,7 @@ class RemoteStream:
         if self._outputs.empty():
             return None
         packet = self._outputs.get_nowait()
+        self._room.set()
         if packet is None:
             self._outputs.put_nowait(None)  # `receive` tells of the end
         return packet
@@ -325,100 +397,114 @@ class RemoteStream:
 
     # --- what the server sends --------------------------------------------------------------------
 
-    async def _open(self) -> None:
-        """Make a call, and read until the session is ready.
+    async def _open(self) -> RemoteMediaError | None:
+        """Make a call, and read until the session is ready; what is wrong is returned.
 
         Raises:
-            RemoteMediaError: it does not get ready.
+            UsageError: the client is closed.
         """
-        call = self._call = self._client.open_stream(self._manifest.metadata)
+        self._is_ready = False
+        exchange = self._exchange = self._client.open_stream(
+            self._manifest.metadata, self._room.set
+        )
         try:
-            await call.write(streaming_pb2.StreamRequest(init=self._init))
-            while True:
-                response: Any = await call.read()
-                if response is grpc.aio.EOF:
-                    raise await self._ended_early(call)
+            await exchange.write(streaming_pb2.StreamRequest(init=self._init))
+            while (response := await exchange.read()) is not None:
                 match response.WhichOneof("response"):
                     case "ready":
                         self.session_id = response.ready.session_id
                         self.chunk_size = response.ready.recommended_chunk_size
                         self._incoming = Incoming(self.session_id)
-                        return
+                        self._is_ready = True
+                        self._changed.set()
+                        return None
                     case "error":
-                        raise error_of(response.error)
+                        return error_of(response.error)
                     case "result":
                         self._tell_progress(response.result)
-        except grpc.RpcError as error:
-            raise error_of_call(error, self._client.address) from error
-        except asyncio.InvalidStateError as error:
-            raise await self._ended_early(call) from error
+            return await self._error_of_end(exchange, "the stream ended before it was ready")
+        except RemoteMediaError as error:
+            return error
+        finally:
+            if not self._is_ready:
+                exchange.cancel()
 
-    async def _ended_early(self, call: _Call) -> RemoteMediaError:
-        code, details = await call.code(), await call.details()
-        text = f"{self._client.address}: the stream ended before it was ready: {details or code}"
-        return TransportError(text, status=code.name, address=self._client.address)
+    async def _error_of_end(
+        self,
+        exchange: _Exchange,
+        otherwise: str,
+    ) -> RemoteMediaError:
+        """Why a call ended without a word of the server's in its messages."""
+        status, details = await exchange.status()
+        address = self._client.address
+        if status is not grpc.StatusCode.OK:
+            return error_of_status(status, details, address)
+        return TransportError(f"{address}: {otherwise}", status="UNAVAILABLE", address=address)
 
     async def _read(self) -> None:
         try:
-            while True:
-                try:
-                    await self._read_connection()
+            while (error := await self._read_session()) is not None:
+                self._is_ready = False
+                if (error := await self._opened_again(error)) is not None:
+                    self._error = error
                     break
-                except RemoteMediaError as error:
-                    async with self._writing:
-                        if not await self._opened_again(error):
-                            self._error = error
-                            break
-                        await self._resend()
+                self._resending = asyncio.create_task(self._resend())
         except asyncio.CancelledError:  # it was left: whoever still waits is told of the end
             while not self._outputs.empty():
                 self._outputs.get_nowait()
-            self._outputs.put_nowait(None)
             raise
+        except Exception as error:
+            logger.exception("stream_reader_failed", extra={"session_id": self.session_id})
+            self._error = RemoteMediaError(f"the stream cannot be read any more: {error!r}")
         finally:
-            self._over = True
-        await self._outputs.put(None)
+            self._finish()
 
-    async def _read_connection(self) -> None:
-        """Read to the end of the session.
+    def _finish(self) -> None:
+        """Tell whoever waits that nothing more comes."""
+        self._over = True
+        self._changed.set()
+        self._outputs.put_nowait(None)
 
-        Raises:
-            RemoteMediaError: it failed, or the connection was lost.
-        """
-        call = self._call
-        assert call is not None
+    async def _read_session(self) -> RemoteMediaError | None:
+        """Read to the end of the session: why it failed or was cut off, or None."""
+        exchange = self._exchange
+        assert exchange is not None
+        closed = False
         try:
-            while True:
-                response: Any = await call.read()
-                if response is grpc.aio.EOF:
-                    break
+            while (response := await exchange.read()) is not None:
                 match response.WhichOneof("response"):
                     case "result":
-                        await self._take(response.result)
+                        await self._take(response.result, exchange)
                     case "metrics":
                         self.metrics = response.metrics
                     case "closed":
+                        closed = True
                         self.final_metrics = response.closed.final_metrics
                         self.close_reason = response.closed.reason
                     case "error":
-                        raise error_of(response.error)
-            if await call.code() is not grpc.StatusCode.OK or not self.close_reason:
-                raise await self._lost(call)
-        except grpc.RpcError as error:
-            raise error_of_call(error, self._client.address) from error
+                        return error_of(response.error)
+        except RemoteMediaError as error:
+            return error
+        if not closed:
+            return await self._error_of_end(exchange, "the stream was cut off")
+        if self._close_sent and self._unanswered.is_empty:
+            return None
+        return error_of_ending(self.close_reason, self._client.address)
 
-    async def _lost(self, call: _Call) -> RemoteMediaError:
-        code, details = await call.code(), await call.details()
-        text = f"{self._client.address}: the stream was cut off: {details or code.name}"
-        return TransportError(text, status="UNAVAILABLE", address=self._client.address)
-
-    async def _take(self, result: streaming_pb2.ChunkResult) -> None:
+    async def _take(
+        self,
+        result: streaming_pb2.ChunkResult,
+        exchange: _Exchange,
+    ) -> None:
         if STATUS_KEY in result.data_outputs:
             self._tell_progress(result)
             return
         for node_id, buffer in result.data_outputs.items():
-            await self._outputs.put(self._incoming.packet(node_id, buffer, result.sequence))
+            self._outputs.put_nowait(self._incoming.packet(node_id, buffer, result.sequence))
         self._unanswered.answered(result.sequence)
+        while self._outputs.qsize() >= _OUTPUTS_MAX and not exchange.is_over:
+            self._room.clear()
+            await self._room.wait()
 
     def _tell_progress(self, result: streaming_pb2.ChunkResult) -> None:
         text = result.data_outputs[STATUS_KEY].text.text_data.decode(errors="replace")
@@ -435,38 +521,24 @@ class RemoteStream:
 
     # --- a lost connection ------------------------------------------------------------------------
 
-    async def _opened_again(self, error: RemoteMediaError) -> bool:
-        """Whether a lost connection could be made again."""
-        if self._reconnect is None or self._left:
-            return False
+    async def _opened_again(self, error: RemoteMediaError) -> RemoteMediaError | None:
+        """Make a lost connection again; what stands against it is returned."""
+        if self._reconnect is None:
+            return error
         for pause_s in self._reconnect.pauses_s():
-            if not is_connection_lost(error):
-                return False
+            if self._left or not is_connection_lost(error):
+                return error
             logger.warning("connection_lost: %s; trying again in %.1f s", error.message, pause_s)
             await asyncio.sleep(pause_s)
             try:
-                await self._open()
-            except RemoteMediaError as failure:
-                error = failure
-            else:
+                failure = await self._open()
+            except UsageError as closed:
+                return closed
+            if failure is None:
                 self.reconnects += 1
-                return True
-        return False
-
-    async def _resend(self) -> None:
-        """Send again what nobody has answered, before anything newer."""
-        call = self._call
-        assert call is not None
-        facts = {"resent": len(self._unanswered), "given_up": self._unanswered.given_up}
-        logger.warning("session_begins_anew", extra={"session_id": self.session_id, **facts})
-        try:
-            for chunk in self._unanswered:
-                await call.write(streaming_pb2.StreamRequest(data_chunk=chunk))
-            if self._input_ended:
-                close = streaming_pb2.StreamControl.COMMAND_CLOSE
-                await call.write(_control(close))
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            return  # lost again, as the reader finds out
+                return None
+            error = failure
+        return error
 
 
 def _noted(task: asyncio.Task[None]) -> None:

@@ -152,6 +152,15 @@ class TestFile:
     def test_the_python_table_may_stand_at_top_level(self, file):
         assert load(file('[python]\nexecutable = "py"')).python_executable == "py"
 
+    @pytest.mark.parametrize(
+        ("text", "place"),
+        [("a = 1\nb = [\n", "line 3, column 1"), ('a = "', "line 1, column 6")],
+    )
+    def test_toml_that_is_cut_short_names_the_place_where_it_ends(self, file, text, place):
+        path = file(text)
+        with pytest.raises(UsageError, match=place):
+            load(path)
+
     def test_invalid_toml_names_file_line_and_column(self, file):
         path = file("enabled = true\nchannel_capacity = = 3\n")
         with pytest.raises(UsageError, match=r"runtime\.toml.*line 2, column 20"):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from engine.errors import TransportError
 from remotemedia import Json, Text
 from remotemedia.cli.app import app
 from remotemedia.client import BlockingClient
@@ -47,6 +48,13 @@ class Server:
         """Run a command on a thread; its future gives what it printed."""
         threads = ThreadPoolExecutor(1)
         future = threads.submit(self.command, *arguments)
+        threads.shutdown(wait=False)
+        return future
+
+    def start_run(self, described, *arguments):
+        """`run` on a thread, which fails; its future gives what it printed."""
+        threads = ThreadPoolExecutor(1)
+        future = threads.submit(self.run, described, *arguments, expected=1)
         threads.shutdown(wait=False)
         return future
 
@@ -134,6 +142,31 @@ def test_settings_of_the_server_are_not_ours(server):
     assert "the server's business" in err
 
 
+def test_a_run_whose_session_others_end_fails(server, client):
+    (server.folder / "in.txt").write_text("wait\n")
+    running = server.start_run(document({"n": "NeverAt"}), "-i", "in.txt")
+    eventually(lambda: [each for each in client.sessions() if each.phase == "draining"])
+    (summary,) = client.sessions()
+    server.command("sessions", "close", summary.session_id)
+    out, err = running.result(PATIENCE_S)
+    assert out == ""
+    assert "ended before its time: An operator of the service ended the session" in err
+
+
+def test_a_run_is_local_unless_its_option_names_a_server(server):
+    path = server.folder / "manifest.json"
+    path.write_text(json.dumps(document({"p": "PassThrough"})))
+    (server.folder / "in.txt").write_text("one\n")
+    arguments = ("run", path, "-i", server.folder / "in.txt")
+    elsewhere = {"REMOTEMEDIA_SERVER": "127.0.0.1:1", "REMOTEMEDIA_TOKEN": "secret"}
+    out, err = server.command(*arguments, **elsewhere, REMOTEMEDIA_TLS_CA="system")
+    assert out == "p: one\n"
+    assert "here (" in err
+    for option in ("--token", "--tls-ca"):
+        _, err = server.command(*arguments, option, "x", expected=2)
+        assert f"{option} is for a server" in err
+
+
 def test_a_server_that_is_not_there_is_told(server):
     _, err = server.run(document({"u": "Upper"}), address="127.0.0.1:1", expected=1)
     assert "127.0.0.1:1" in err
@@ -179,14 +212,17 @@ def test_sessions_are_listed_shown_and_closed(server, client):
         (listed,) = json.loads(out)["sessions"]
         assert (listed["session_id"], listed["nodes"]) == (stream.session_id, 2)
         out, _ = server.command("sessions", "show", stream.session_id[:6])
-        for word in ("Upper", "the server", "in → out", "in flight"):
+        for word in ("Upper", "the server", "in → out", "in flight", "credits", "p50", "p99"):
             assert word in out
         out, _ = server.command("sessions", "show", stream.session_id, "--json")
         shown = json.loads(out)
         assert [node["node_id"] for node in shown["nodes"]] == ["u", "p"]
         assert {edge["sent"] for edge in shown["edges"]} == {0}
+        assert {edge["credits"] for edge in shown["edges"]} == {100}
+        assert {edge["hop_p99_us"] for edge in shown["edges"]} == {0.0}
         server.command("sessions", "close", stream.session_id[:8])
-        assert stream.receive() is None
+        with pytest.raises(TransportError, match="An operator of the service ended the session"):
+            stream.receive()
 
 
 def test_a_session_is_closed_behind_what_is_under_way(server, client):
@@ -202,8 +238,8 @@ def test_a_session_that_is_not_there_is_told(server, client):
     with client.stream(document({"u": "Upper"})) as stream:
         _, err = server.command("sessions", "show", "none", expected=2)
         assert f"sessions: {stream.session_id}" in err
-        _, err = server.command("sessions", "show", stream.session_id[:2], expected=2)
-        assert "no session is called" in err
+        _, err = server.command("sessions", "show", stream.session_id[:3], expected=2)
+        assert "at least 4 characters" in err
 
 
 # --- steering ------------------------------------------------------------------------------------
@@ -246,6 +282,7 @@ def test_a_tap_shows_what_leaves_a_node(server, client):
             sent += 1
         out, _ = tapping.result()
         first, second = map(json.loads, out.splitlines())
+        assert set(first) == {"node", "kind", "text"}
         assert first["node"] == "p"
         assert int(second["text"][1:]) == int(first["text"][1:]) + 1
 
@@ -329,3 +366,9 @@ def test_tls_is_spoken_where_an_authority_is_named(tmp_path):
         server.command("sessions", "list", expected=1)
         _, err = server.command("sessions", "list", "--tls-ca", tmp_path / "none", expected=2)
         assert "cannot read" in err
+        (tmp_path / "empty").touch()
+        _, err = server.command("sessions", "list", "--tls-ca", tmp_path / "empty", expected=2)
+        assert "has no certificate in PEM" in err
+        own["REMOTEMEDIA_TLS_KEY"] = str(PKI / "server.key")
+        _, err = server.command("sessions", "list", "--tls-ca", PKI / "ca.pem", expected=2, **own)
+        assert "the key belongs to another certificate" in err

@@ -104,6 +104,7 @@ def test_a_port_that_is_taken_is_told(serve, option):
         code, stderr = refused(serve(option, address))
     assert code == 1
     assert f"cannot listen on {address}" in stderr
+    assert "GRPC_VERBOSITY" not in stderr
 
 
 @pytest.mark.parametrize(
@@ -127,9 +128,18 @@ def test_what_cannot_be_used_is_told_before_it_listens(serve, arguments, env, wo
 
 def test_a_pipeline_that_would_not_run_is_told_before_it_listens(serve, place):
     place.write("bad.json", manifest("a:NoSuchNode"))
-    code, stderr = refused(serve("--pipeline", "greet=bad.json"))
+    place.write("good.json", manifest("a:PassThrough"))
+    code, stderr = refused(serve("--pipeline", "one=good.json", "--pipeline", "two=bad.json"))
     assert code == 2
+    assert "two=bad.json: nodes[0].node_type" in stderr
     assert "NoSuchNode" in stderr
+
+
+def test_two_pipelines_of_one_name_are_refused(serve, place):
+    place.write("good.json", manifest("a:PassThrough"))
+    code, stderr = refused(serve("--pipeline", "one=good.json", "--pipeline", "one=good.json"))
+    assert code == 2
+    assert "there is a pipeline 'one' already" in stderr
 
 
 def test_tokens_of_the_environment_are_asked_for(serve):
@@ -147,6 +157,11 @@ def test_tokens_of_the_environment_are_asked_for(serve):
     log = service.stop()
     assert "unauthenticated" in log
     assert "secret" not in log
+
+
+def test_a_certificate_that_has_expired_is_told_at_the_start(serve):
+    service = serve("--tls-cert", PKI / "expired.pem", "--tls-key", PKI / "server.key")
+    assert "expired.pem has expired: clients will refuse it" in service.stop()
 
 
 def test_tls_from_files(serve):
@@ -177,6 +192,29 @@ def test_a_pipeline_of_the_services_own_is_run_by_its_name(serve, place):
     with service.channel() as channel:
         response = execute(channel, named, {"a": text("hello")})
     assert response.result.data_outputs["b"].text.text_data == b"HELLO"
+
+
+def test_the_command_runs_a_pipeline_of_the_services_own(serve, place):
+    place.write("own.json", manifest("a:Upper", "b:PassThrough"))
+    service = serve("--no-process", "--operators", OPERATORS, "--pipeline", "greet=own.json")
+    place.write("greet.json", {"version": "v1", "metadata": {"name": "greet"}, "nodes": []})
+    place.write("in.txt", "hello\n")
+    run = ("run", "greet.json", "--server", service.address)
+    done = place.run(*run, "--input", "a=in.txt")
+    assert (done.returncode, done.stdout) == (0, "b: HELLO\n"), done.stderr
+    done = place.run(*run, "--input", "a=in.txt", "--output", "b=out.txt")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (place.folder / "out.txt").read_text() == "HELLO\n"
+    done = place.run(*run, "--input", "in.txt")
+    assert done.returncode == 2
+    assert "as NODE=in.txt" in done.stderr
+    for capacity, code, words in ((5, 0, "b: X\nb: Y\n"), (0, 2, "channel_capacity")):
+        metadata = {"name": "greet", "multiprocess": {"channel_capacity": capacity}}
+        document = {"manifest": {"version": "v1", "metadata": metadata}}
+        place.write("wrapped.json", {**document, "input_data": {"a": ["x", "y"]}})
+        done = place.run("run", "wrapped.json", "--server", service.address)
+        assert done.returncode == code, done.stderr
+        assert words in done.stdout + done.stderr
 
 
 def test_a_clients_manifest_reaches_no_file_but_the_services_own_does(serve, place):
@@ -249,8 +287,8 @@ def test_a_drain_ends_what_is_open_when_its_time_is_over(serve):
         code, log = service.end()
         assert code == 0
         assert "drain_cut_short" in log
-        with pytest.raises(grpc.RpcError):
-            stream.abandoned()
+        (closed,) = stream.abandoned()
+        assert closed.closed.reason == "The service was stopped"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -78,8 +78,7 @@ class AdminServicer(admin_pb2_grpc.SessionAdminServicer):
         if request.drain and live.session.phase == "running":
             await live.session.end_input()
         else:
-            live.ended_by = CLOSED
-            live.session.cancel()
+            live.stop(CLOSED)
         return admin_pb2.CloseSessionResponse()
 
     async def Interrupt(  # noqa: N802 - the wire's name
@@ -190,6 +189,9 @@ def _edges(live: LiveSession, statistics: SessionStatistics) -> list[admin_pb2.E
                     queued=counted.queued,
                     in_flight=counted.in_flight,
                     dropped=counted.dropped,
+                    credits=max(0, edge.capacity - counted.queued - counted.in_flight),
+                    hop_p50_us=counted.hops.p50_us,
+                    hop_p99_us=counted.hops.p99_us,
                 )
             )
     return details

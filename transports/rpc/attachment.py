@@ -54,8 +54,10 @@ _DEADLINE_MS: Final = 50
 #: Frames, and then publications, that may wait.
 _FRAMES_MAX: Final = 64
 _FRAME_BYTES_MAX: Final = 4 << 20
-#: How long the last taps of a session may take to come.
+#: How long the last taps of a session may take to come, in seconds.
 _LAST_TAPS_S: Final = 1.0
+#: How long a client may take to read what waits for it at the end, in seconds.
+_GOODBYE_S: Final = 10.0
 _STATES: Final[dict[int, NodeState]] = {
     control_pb2.NODE_STATE_ENABLED: "enabled",
     control_pb2.NODE_STATE_BYPASS: "bypass",
@@ -96,6 +98,8 @@ class Attachment:
     async def run(self, attach_id: str) -> None:
         """Serve it until the client leaves, or the session has ended.
 
+        A client that does not read what waits for it then is given up: the call's status says so.
+
         Args:
             attach_id: what the client calls it.
         """
@@ -108,12 +112,20 @@ class Attachment:
         ending = asyncio.create_task(self._live.ended.wait())
         try:
             await asyncio.wait({writing, listening, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if ending.done() and not writing.done():
-                await self._say_closed()
+            goodbye_s = self._loop.time() + _GOODBYE_S
+            if ending.done():
+                async with asyncio.timeout_at(goodbye_s):
+                    await self._say_closed()
             await self._let_go()
             self._outbox.finish()
-            if not writing.done():
+            async with asyncio.timeout_at(goodbye_s):
                 await writing
+        except TimeoutError:
+            # Not `abort`, which waits until what was written before it has been read.
+            self._context.set_code(grpc.StatusCode.ABORTED)
+            self._context.set_details(
+                f"what waited for this client was not read within {_GOODBYE_S:g} s"
+            )
         except Exception as error:  # noqa: BLE001 - nobody reads, whatever the transport calls that
             logger.debug("attached_client_gone", extra={**facts, "reason": str(error)})
         finally:
@@ -121,6 +133,7 @@ class Attachment:
                 task.cancel()
             await asyncio.gather(writing, listening, ending, return_exceptions=True)
             await self._let_go()
+            self._outbox.clear()
             logger.info("detached", extra={**facts, "taps_dropped": self._outbox.dropped})
 
     async def _write(self, event: control_pb2.ControlEvent) -> None:
@@ -304,13 +317,19 @@ class Attachment:
             if not await self._filled(question.data, request.packet, addr):
                 request.let_pass()
                 continue
-            self._remember(self._asked, request, deadline_s)
-            await self._outbox.put(event)
+            until_s = self._loop.time() + deadline_s
+            try:
+                async with asyncio.timeout_at(until_s):
+                    await self._outbox.put(event)
+            except TimeoutError:
+                continue  # it has passed: there is nothing to ask any more
+            # Kept, with what it holds, as long as an answer counts.
+            forgetting = self._loop.call_at(until_s, self._forget, self._asked, event)
+            self._questions[self._asked] = (request, forgetting)
 
-    def _remember(self, number: int, request: Request, deadline_s: float) -> None:
-        """Keep a question, and what it holds, as long as an answer counts."""
-        forgetting = self._loop.call_later(deadline_s, self._questions.pop, number, None)
-        self._questions[number] = (request, forgetting)
+    def _forget(self, number: int, event: control_pb2.ControlEvent) -> None:
+        self._questions.pop(number, None)
+        self._outbox.take_back(event)
 
     async def _reply(self, reply: control_pb2.InterceptReply) -> None:
         number = reply.correlation_id

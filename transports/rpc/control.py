@@ -6,13 +6,14 @@ Source: FR-012.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from protos.remotemedia.v1 import control_pb2_grpc
 from transports.rpc.attachment import Attachment
+from transports.rpc.limits import ATTACHED_MAX
 from transports.rpc.malformed import MALFORMED
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from transports.rpc.service import Context, PipelineService
     from transports.rpc.sessions import LiveSession
 
-#: Clients that may be attached to one session: each may open sockets and memory for its taps.
-ATTACHED_MAX: Final = 32
 #: Of an id that nobody knows, so much is repeated.
 _SHOWN_MAX = 100
 

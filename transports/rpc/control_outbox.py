@@ -1,7 +1,8 @@
 """What is on its way to one attached client: in order, and in bounded memory. Source: FR-012.
 
 Taps give way: where the client reads too slowly, the oldest that wait are dropped. Everything else
-is a question or an answer; whoever has one waits until there is room.
+is a question or an answer; whoever has one waits until there is room. A question that nobody has to
+answer any more is taken back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ TAPS_MAX: Final = 256
 TAP_BYTES_MAX: Final = 4 << 20
 #: Other events that may wait for it.
 OTHERS_MAX: Final = 64
+#: The same in bytes; one larger event may wait alone.
+OTHER_BYTES_MAX: Final = 1 << 20
 
 
 class _Tap(NamedTuple):
@@ -33,6 +36,7 @@ class _Tap(NamedTuple):
 class _Other(NamedTuple):
     number: int
     event: control_pb2.ControlEvent
+    size_bytes: int
 
 
 class ControlOutbox:
@@ -47,15 +51,18 @@ class ControlOutbox:
         taps_max: int = TAPS_MAX,
         tap_bytes_max: int = TAP_BYTES_MAX,
         others_max: int = OTHERS_MAX,
+        other_bytes_max: int = OTHER_BYTES_MAX,
     ) -> None:
         """Begin empty; see the constants."""
         self.dropped = 0
         self._taps_max = taps_max
         self._tap_bytes_max = tap_bytes_max
         self._others_max = others_max
+        self._other_bytes_max = other_bytes_max
         self._taps: deque[_Tap] = deque()
         self._tap_bytes = 0
         self._others: deque[_Other] = deque()
+        self._other_bytes = 0
         self._number = 0
         self._finished = False
         self._changed = asyncio.Event()
@@ -86,10 +93,30 @@ class ControlOutbox:
 
     async def put(self, event: control_pb2.ControlEvent) -> None:
         """Add any other event, waiting for room. A cancelled call has added nothing."""
-        while len(self._others) >= self._others_max:
+        size = event.ByteSize()
+        others = self._others
+        while others and (
+            len(others) >= self._others_max or self._other_bytes + size > self._other_bytes_max
+        ):
             self._room.clear()
             await self._room.wait()
-        self._others.append(_Other(self._next(), event))
+        others.append(_Other(self._next(), event, size))
+        self._other_bytes += size
+
+    def take_back(self, event: control_pb2.ControlEvent) -> None:
+        """Send an event that was `put` no more; does nothing once it has left."""
+        for at, other in enumerate(self._others):
+            if other.event is event:
+                del self._others[at]
+                self._leaves(other)
+                return
+
+    def clear(self) -> None:
+        """Drop all that waits."""
+        self._taps.clear()
+        self._tap_bytes = 0
+        self._others.clear()
+        self._other_bytes = 0
 
     def finish(self) -> None:
         """Nothing more is added: `run` ends once all is sent."""
@@ -113,11 +140,16 @@ class ControlOutbox:
             await self._changed.wait()
         taps, others = self._taps, self._others
         if others and (not taps or others[0].number < taps[0].number):
-            self._room.set()
-            return others.popleft().event
+            other = others.popleft()
+            self._leaves(other)
+            return other.event
         tap = taps.popleft()
         self._tap_bytes -= tap.size_bytes
         return tap.event
+
+    def _leaves(self, other: _Other) -> None:
+        self._other_bytes -= other.size_bytes
+        self._room.set()
 
     def _next(self) -> int:
         self._changed.set()

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 VALIDATION_PREFIX: Final = "Validation error: "
 #: How the text begins where a node did not get ready in time, before the seconds.
 INIT_TIMEOUT_PREFIX: Final = "Initialization timeout after "
+#: All that clients are told of an error of ours.
+NOTHING_TOLD: Final = "internal error; the server's log says more"
 #: A traceback is cut to its last so many characters.
 TRACEBACK_CHARS_MAX: Final = 16_384
 #: Frames of files in these folders say nothing about a node; nor do Python's own.
@@ -139,7 +141,7 @@ def error_response(error: BaseException, *, debug: bool = False) -> common_pb2.E
     if not isinstance(error, RemoteMediaError):
         return common_pb2.ErrorResponse(
             error_type=error_type,
-            message="internal error; the server's log says more",
+            message=NOTHING_TOLD,
             stack_trace=_own_traceback(error) if debug else "",
         )
     message = error.message

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from engine.errors import EdgeClosedError, NodeError, ResourceLimitError
+from engine.errors import EdgeClosedError, NodeError, RemoteMediaError, ResourceLimitError
 from protos.remotemedia.v1 import common_pb2, execution_pb2, execution_pb2_grpc
 from transports.rpc.errors import SessionEndedError, VersionError
 from transports.rpc.inputs import Inputs, send
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transports.rpc.limits import CallLimits
     from transports.rpc.plans import Prepared
     from transports.rpc.service import Context, PipelineService
+    from transports.rpc.sessions import LiveSession
 
 
 class ExecutionServicer(execution_pb2_grpc.PipelineExecutionServiceServicer):
@@ -96,19 +97,35 @@ class _Execution:
         inputs = Inputs(prepared, limits.rules, self._measurement)
         chunks = [inputs.chunk(node, data, {}) for node, data in request.data_inputs.items()]
         plan = limits.applied_to(prepared.plan)
-        live = service.sessions.open(plan, "ExecutePipeline", self._context.peer())
+        live = await service.open(plan, "ExecutePipeline", self._context)
         try:
-            await live.session.start()
-            result = await self._finish(live.session, prepared, chunks, limits)
-            if live.ended_by:  # then there is less of it than the pipeline would have given
-                raise SessionEndedError(live.ended_by)
-            return result
-        except BaseException as error:
+            return await self._run(live, prepared, chunks, limits)
+        except Exception as error:
             live.error = error
             raise
         finally:
             if not service.sessions.end_behind(live):
                 await service.sessions.end(live)
+
+    async def _run(
+        self, live: LiveSession, prepared: Prepared, chunks: Sequence[Chunk], limits: CallLimits
+    ) -> execution_pb2.ExecutionResult:
+        """Run it in a session.
+
+        Raises:
+            SessionEndedError: others ended it: there would be less than the pipeline gives.
+            RemoteMediaError: it failed.
+        """
+        try:
+            await live.session.start()
+            result = await self._finish(live.session, prepared, chunks, limits)
+        except RemoteMediaError as error:
+            if live.ended_by:
+                raise SessionEndedError(live.ended_by) from error
+            raise
+        if live.ended_by:
+            raise SessionEndedError(live.ended_by)
+        return result
 
     async def _finish(
         self, session: Session, prepared: Prepared, chunks: Sequence[Chunk], limits: CallLimits
@@ -122,7 +139,7 @@ class _Execution:
             async with asyncio.timeout(limits.timeout_s):
                 await _feed(session, chunks)
                 if looking is not None:  # they end once their inputs have
-                    await looking
+                    await asyncio.wait([looking])  # which goes on if the time is over meanwhile
                 await session.end_input()
                 while (packet := await session.receive()) is not None:
                     outputs.add(packet)
@@ -136,7 +153,7 @@ class _Execution:
             ) from error
         finally:
             if looking is not None:
-                await looking
+                await asyncio.wait([looking])
         result = outputs.result()
         await usage.sample()
         statistics = session.statistics()

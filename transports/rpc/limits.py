@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from protos.remotemedia.v1 import common_pb2
 
 MIB: Final = 1 << 20
+#: Clients that may be attached to one session: each may open sockets and memory for its taps.
+ATTACHED_MAX: Final = 32
 #: The least a message may be bounded to: an ErrorResponse with all it may carry.
 _MESSAGE_BYTES_MIN: Final = 65_536
 
@@ -32,6 +34,8 @@ class ServiceLimits:
         timeout_s: from ready to result of one execution; also where the request says nothing.
         memory_mb: MiB that the processes of one session may use; None: any amount.
         audio_samples_max: samples of one audio buffer, all channels together.
+        json_containers_max: lists and objects of one JSON text. With so many, reading it takes 0.2
+            s, in which the service does nothing else, and 100 MB.
         init_wait_s: how long a stream may be open without an init.
         idle_timeout_s: how long a stream may be open without an input or an output.
         pending_chunks_max: chunks that one stream may have waiting for the pipeline.
@@ -47,9 +51,10 @@ class ServiceLimits:
     timeout_s: float = 30.0
     memory_mb: int | None = None
     audio_samples_max: int = 10_000_000
+    json_containers_max: int = 500_000
     init_wait_s: float = 30.0
     idle_timeout_s: float = 600.0
-    pending_chunks_max: int = 64
+    pending_chunks_max: int = 1_024
     pending_bytes_max: int = 4 * MIB
     allow_file: Callable[[File], None] | None = None
 
@@ -76,7 +81,8 @@ class ServiceLimits:
         samples_max = self.audio_samples_max
         if asked.max_audio_samples:
             samples_max = min(samples_max, asked.max_audio_samples)
-        return CallLimits(timeout_s, memory_mb, InputRules(samples_max, self.allow_file))
+        rules = InputRules(samples_max, self.json_containers_max, self.allow_file)
+        return CallLimits(timeout_s, memory_mb, rules)
 
 
 @dataclass(frozen=True, slots=True)

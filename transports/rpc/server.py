@@ -3,7 +3,7 @@
 Source: FR-008, FR-012.
 
     start ─▶ SERVING ─stop(grace)─▶ NOT_SERVING; no new session; the open ones go on
-                                       └─ all ended, or the grace is over ─▶ closed
+                     └─ all ended, or ended once the grace is over ─▶ last words ─▶ closed
 
 Channel arguments, and why: an unread stream may hold 60 KiB of the server's memory and not 4 to
 6 MiB (bdp_probe, lookahead_bytes); a second server on the port is refused and does not take half of
@@ -56,7 +56,7 @@ DRAIN_S: Final = 30.0
 _LAST_WORDS_S: Final = 1.0
 _KEEPALIVE_MS: Final = 30_000
 _KEEPALIVE_TIMEOUT_MS: Final = 10_000
-#: A client may ping this often, in ms.
+#: Clients may ping this often, in ms; also more often, since none is sent away for that.
 _PING_INTERVAL_MIN_MS: Final = 10_000
 
 
@@ -176,10 +176,13 @@ class RpcServer:
         self.service.draining = True
         await self._health.enter_graceful_shutdown()
         # The server itself goes on meanwhile: who asks for its health, or for a session, is told.
-        if not await self.service.sessions.wait_all_ended(grace_s):
-            logger.warning("drain_cut_short", extra={"sessions": len(self.service.sessions)})
-        await server.stop(_LAST_WORDS_S if grace_s else 0)
-        await self.service.sessions.end_all()
+        sessions = self.service.sessions
+        cut_short = not await sessions.wait_all_ended(grace_s)
+        if cut_short:
+            logger.warning("drain_cut_short", extra={"sessions": len(sessions)})
+        await sessions.end_all()
+        # Calls say why their sessions ended; who has nothing more to say does not wait.
+        await server.stop(_LAST_WORDS_S if grace_s or cut_short else 0)
         logger.info("stopped")
 
     def _add_services(self, server: grpc.aio.Server) -> list[str]:
@@ -220,8 +223,8 @@ class RpcServer:
                 port = server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise TransportError(
-                f"cannot listen on {address}: {error}; is another server there, or is the address"
-                " not this machine's?",
+                f"cannot listen on {address}: is another server there, or is the address not this"
+                " machine's?",
                 address=address,
             ) from error
         if address.startswith("unix:"):
@@ -243,6 +246,9 @@ def server_options(message_bytes_max: int) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        # Where the peer's kernel acknowledges what its frozen program does not: 60 s by default.
+        ("grpc.http2.ping_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_INTERVAL_MIN_MS),
+        ("grpc.http2.max_ping_strikes", 0),
     ]

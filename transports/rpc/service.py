@@ -36,15 +36,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from engine.manifest.model import Manifest
+    from engine.plan import Plan
     from engine.registry import Registry
     from protos.remotemedia.v1 import execution_pb2
     from transports.rpc.security.access import Access
+    from transports.rpc.sessions import LiveSession
 
 logger = logging.getLogger("remotemedia.rpc")
 
 #: The version of the wire this service speaks.
 PROTOCOL: Final = "v1"
-#: Bytes of payload that may wait on an edge of a session where the settings do not say it: who sends
+#: Bytes of payload that may wait on an edge of a session where the settings do not say: who sends
 #: is a stranger, and chooses how many packets an edge may hold.
 EDGE_BYTES_MAX: Final = 16 * 1024**2
 _MAJOR: Final = re.compile(r"v(\d+)(?:\.\d+)*", re.IGNORECASE)
@@ -114,6 +116,14 @@ class PipelineService:
             await context.abort(
                 grpc.StatusCode.UNAVAILABLE, "the server is shutting down: try another one"
             )
+
+    async def open(self, plan: Plan, method: str, context: Context) -> LiveSession:
+        """Make a session of a call, see `SessionRegistry.open`.
+
+        Ends the call if the service has begun to shut down: it may have since the call began.
+        """
+        await self.refuse_if_draining(context)
+        return self.sessions.open(plan, method, context.peer())
 
     async def answer(self, error: BaseException, context: Context) -> common_pb2.ErrorResponse:
         """What a client is told in-band of an error; logs what is our own fault.

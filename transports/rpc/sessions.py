@@ -43,12 +43,13 @@ class LiveSession:
         method: the call that opened it, "ExecutePipeline" or "StreamPipeline".
         peer: who opened it, as the transport names it.
         began_s: when, in seconds since 1970.
-        error: why it failed, once it has; None where it ended well.
+        error: why it failed, once it has; None where it ended well, or its client left.
         attached: clients that are attached to it.
         waiting: inputs that its call has taken and the session has not, or None.
         drop_entering: drops the one that is about to enter, unless it stays.
         owner: the client that opened it, see `security.caller`.
         ended_by: why others than its client ended it before its time, or "".
+        on_stop: tells its call that it was ended by others.
         ended: set once nothing of it is left.
     """
 
@@ -63,12 +64,24 @@ class LiveSession:
     drop_entering: Callable[[Callable[[object], bool]], None] = lambda _: None
     owner: str = field(default_factory=caller)
     ended_by: str = ""
+    on_stop: Callable[[], None] = lambda: None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def plan(self) -> Plan:
         """What it runs."""
         return self.session.plan
+
+    def stop(self, reason: str) -> None:
+        """End it before its time; its call says why, and ends soon, whether or not that is read.
+
+        Args:
+            reason: what the client is told, unless it has failed or was ended before.
+        """
+        if self.session.phase not in {"stopping", "closed"}:
+            self.ended_by = reason
+        self.session.cancel()
+        self.on_stop()
 
     def drop_waiting(
         self, nodes: Collection[str], wanted: Callable[[Chunk], bool] = lambda _: False
@@ -207,8 +220,7 @@ class SessionRegistry:
     async def end_all(self) -> None:
         """End all sessions at once, and wait until nothing of them is left."""
         for live in self:
-            live.ended_by = live.ended_by or STOPPED
-            live.session.cancel()
+            live.stop(STOPPED)
         endings = [self.end(live) for live in self]
         await asyncio.gather(*endings)
         await asyncio.gather(*self._endings.values(), return_exceptions=True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import uvicorn
 from prometheus_client.exposition import choose_encoder
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from engine.errors import TransportError
 from transports.rpc.addresses import split_address
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from transports.rpc.service import PipelineService
 
 _TEXT: Final = "text/plain; charset=utf-8"
-#: Connections that may be open at once; more are answered with 503.
+#: Connections that may be open at once; for one more the oldest is closed.
 _CONNECTIONS_MAX: Final = 64
 #: How long an answer under way may take once the page is closed, seconds.
 _LAST_WORDS_S: Final = 1
@@ -80,7 +82,8 @@ class StatusPage:
             log_level="warning",
             access_log=False,
             server_header=False,
-            limit_concurrency=_CONNECTIONS_MAX,
+            http=_Connection,
+            ws="none",
             timeout_graceful_shutdown=_LAST_WORDS_S,
         )
         self._server = _Server(config)
@@ -115,6 +118,28 @@ class StatusPage:
             accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
             encode, content_type = choose_encoder(accept)
             await _respond(send, 200, encode(self._registry), content_type)
+
+
+class _Connection(H11Protocol):
+    """Takes the place of the oldest one where there are too many.
+
+    So whoever asks right away, as a probe of the health does, is answered, however many others say
+    nothing. uvicorn's own limit answers with 503 instead, and counts the silent ones.
+    """
+
+    _numbers = itertools.count()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self.number = next(self._numbers)
+        open_ones = [
+            each
+            for each in self.connections
+            if isinstance(each, _Connection) and not each.transport.is_closing()
+        ]
+        if len(open_ones) > _CONNECTIONS_MAX:
+            min(open_ones, key=lambda each: each.number).transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,9 @@ pipeline, the pipeline the feeder, and that, by an inbox which is bounded, the r
 is stopped at its own socket.
 
     socket ─▶ _read ─▶ inbox ─▶ _feed ─▶ session ─▶ _hand_out ─▶ socket
+
+A session that others end, or that was idle, ends its call whether the client reads or not: it has a
+moment for the last words, and gets a status in their place.
 """
 
 from __future__ import annotations
@@ -13,24 +16,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from engine.clock import clock_of
-from engine.errors import EdgeClosedError, RemoteMediaError, ResourceLimitError
-from engine.payloads import CancelSpeculation, Control
+from engine.errors import (
+    EdgeClosedError,
+    RemoteMediaError,
+    ResourceLimitError,
+    TransportError,
+)
+from engine.payloads import Control
 from protos.remotemedia.v1 import streaming_pb2
 from transports.rpc.chunk_times import ChunkTimes
-from transports.rpc.errors import InputError
+from transports.rpc.errors import NOTHING_TOLD, InputError, SessionEndedError
 from transports.rpc.execution import fill_output
 from transports.rpc.inbox import Inbox
 from transports.rpc.inputs import Chunk, Inputs, send, send_nowait
 from transports.rpc.malformed import MALFORMED
 from transports.rpc.memory import ProcessUsage
 from transports.rpc.starting import start
+from transports.rpc.stream_controls import StreamControls
 from transports.rpc.stream_metrics import StreamCounts
 from transports.rpc.stream_protocol import (
     CancelCommand,
@@ -38,6 +46,7 @@ from transports.rpc.stream_protocol import (
     FeedCommand,
     StreamProtocol,
 )
+from transports.rpc.stream_writer import ClientGoneError, StreamWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,12 +63,10 @@ CHUNK_SIZE: Final = 4096
 BUFFER_LATENCY_MS: Final = 100
 #: What is under way when a client's message is wrong may come out for so long before the error.
 _SETTLING_S: Final = 1.0
+#: How long a client may take to read the last words of a session that was ended for it.
+LAST_WORDS_S: Final = 1.0
 #: Inputs whose outputs are known to be theirs, beyond those that the edges hold.
 _REMEMBERED_MIN: Final = 1_024
-
-
-class _ClientGoneError(Exception):
-    """Nobody reads what is written."""
 
 
 class Stream:
@@ -95,8 +102,9 @@ class Stream:
         self._inputs = inputs
         self._measurement = measurement
         limits = service.limits
-        #: Inputs in order; None: the end of them; an error: what is wrong with the one after them.
-        self._inbox: Inbox[Chunk | Exception | None] = Inbox(
+        #: Inputs in order; None: the end of them; an error: what is wrong with the one after them;
+        #: a task: what comes behind waits for it.
+        self._inbox: Inbox[Chunk | asyncio.Task[None] | Exception | None] = Inbox(
             limits.pending_chunks_max, limits.pending_bytes_max
         )
         live.waiting = self._inbox
@@ -109,10 +117,10 @@ class Stream:
         self._counts = StreamCounts(
             live.session, measurement, self._usage, service.plans, plan_kept=plan_kept
         )
-        #: Control messages among these that came before the session ran.
-        self._untold: deque[Chunk] = deque()
-        #: One message at a time is written, whoever writes.
-        self._writing = asyncio.Lock()
+        self._controls = StreamControls(live)
+        self._writer = StreamWriter(service, context)
+        #: Once it is set, it bounds what is left of the stream.
+        self._patience = asyncio.timeout(None)
         self._ready = asyncio.Event()
         #: Whether all inputs that were read before have entered, so that the next one may.
         self._feeder_rests = False
@@ -137,24 +145,62 @@ class Stream:
         self._feeder = asyncio.create_task(self._feed(first))
         self._tasks += (asyncio.create_task(self._read()), self._feeder)
         self._watch_idleness()
+        unsaid: RemoteMediaError | None = None
         try:
-            await self._serve(chunk_size)
-        except _ClientGoneError:
+            unsaid = await self._serve(chunk_size)
+        except ClientGoneError:
             logger.info("client_gone", extra={"session_id": self._live.id})
+            unsaid = TransportError("the client could not be written to")
         finally:
             for timer in (self._idle_timer, self._settling_timer):
                 if timer is not None:
                     timer.cancel()
             for task in self._tasks:
                 task.cancel()
-            await self._counts.drop()
+            await self._counts.aclose()
+            await self._controls.aclose()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if unsaid is not None:
+            await self._writer.abort(unsaid)
 
-    async def _serve(self, chunk_size: int) -> None:
+    async def _serve(self, chunk_size: int) -> RemoteMediaError | None:
+        """Serve it; what is left to be said by the call's status, if anything.
+
+        Raises:
+            ClientGoneError: it is nobody's any more.
+        """
         try:
-            await start(self._session, self._write)
+            async with self._patience:
+                self._live.on_stop = self._hurry
+                await self._run_session(chunk_size)
+                await self._say_last_words()
+        except TimeoutError:
+            pass
+        else:
+            return None
+        finally:
+            self._live.on_stop = lambda: None
+        if not self._writer.is_blocked:  # it was something of ours that took so long
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await self._say_last_words()
+                return None
+        logger.warning("client_does_not_read", extra={"session_id": self._live.id})
+        if self._failure is None:
+            return SessionEndedError(self._live.ended_by or "The session has ended")
+        self._live.error = self._failure
+        if isinstance(self._failure, RemoteMediaError):
+            return self._failure
+        return RemoteMediaError(NOTHING_TOLD)
+
+    async def _run_session(self, chunk_size: int) -> None:
+        """Run the session to its end; how it failed is noted."""
+        try:
+            await start(self._session, self._writer.write)
+            if self._cancelled or self._live.ended_by:  # before it began to start
+                self._session.cancel()
             self._tasks.append(asyncio.create_task(self._usage.sample(now=True)))
-            await self._write(
+            await self._writer.write(
                 streaming_pb2.StreamResponse(
                     ready=streaming_pb2.StreamReady(
                         session_id=self._live.id,
@@ -166,13 +212,19 @@ class Stream:
             self._ready.set()
             await self._hand_out()
         except RemoteMediaError as error:
+            ended = self._cancelled or self._live.ended_by
             # What an input before a wrong message caused comes first, as that input did.
-            if not self._cancelled and (self._failure is None or self._settling_timer is not None):
+            if not ended and (self._failure is None or self._settling_timer is not None):
                 self._failure = error
-        if self._failure is not None:
-            await self._tell(self._failure)
-        else:
-            await self._say_closed()
+        except ClientGoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            self._failure = error
+
+    def _hurry(self) -> None:
+        """The session is being ended: the rest of the stream is last words."""
+        if self._patience.when() is None:
+            self._patience.reschedule(self._loop.time() + LAST_WORDS_S)
 
     # --- from the client --------------------------------------------------------------------------
 
@@ -194,13 +246,11 @@ class Stream:
                             command.timestamp_ms,
                         )
                         # It is told past what waits, and follows in line as any other input.
-                        is_control = isinstance(chunk.payload, Control)
-                        if is_control and self._ready.is_set():
-                            await self._control(chunk)
+                        if isinstance(chunk.payload, Control):
+                            telling = self._controls.tell(chunk)
+                            await self._inbox.put(telling, chunk.size_bytes)
                             if not self._inputs.takes_control(chunk.node_id):
                                 continue
-                        elif is_control:  # nothing can be past anything yet
-                            self._untold.append(chunk)
                         if not self._feed_now(chunk):
                             await self._inbox.put(chunk, chunk.size_bytes)
                     case CloseCommand():
@@ -226,6 +276,7 @@ class Stream:
             for chunk in first:
                 self._times.note(self._now_ns(), chunk.sequence)
                 await self._enter(chunk)
+            self._controls.begin()
             while True:
                 self._feeder_rests = True
                 item = await self._inbox.get()
@@ -235,11 +286,9 @@ class Stream:
                 if isinstance(item, Exception):
                     await self._fail(item)
                     return
-                if self._untold and item is self._untold[0]:
-                    self._untold.popleft()
-                    await self._control(item)
-                    if not self._inputs.takes_control(item.node_id):
-                        continue
+                if isinstance(item, asyncio.Task):
+                    await item
+                    continue
                 self._times.note(self._now_ns(), item.sequence)
                 if not await self._enter(item):
                     continue
@@ -289,22 +338,6 @@ class Stream:
         self._counts.taken(self._times.count, self._write_metrics)
         return True
 
-    async def _control(self, chunk: Chunk) -> None:
-        """Tell a node and those behind it a control message, past the data."""
-        control, node_id = chunk.payload, chunk.node_id
-        assert isinstance(control, Control)
-        message = control.message
-        if isinstance(message, CancelSpeculation):
-            from_ns, to_ns = message.from_ns, message.to_ns
-            self._live.drop_waiting(
-                {node_id},
-                lambda chunk: (
-                    chunk.timestamp_ns is None or not from_ns <= chunk.timestamp_ns < to_ns
-                ),
-            )
-        with contextlib.suppress(EdgeClosedError):  # it has ended: there is nothing to take back
-            await self._session.control(control, node_id)
-
     async def _fail(self, error: Exception) -> None:
         """End the stream with an error, behind what was caused by the inputs before it."""
         if self._failure is None:
@@ -325,34 +358,30 @@ class Stream:
             result.processing_time_ms = latency_ms
             result.total_items_processed = self._counts.outputs + 1
             fill_output(result.data_outputs[packet.source.node], packet, self._measurement)
-            await self._write(response)
+            await self._writer.write(response)
             self._counts.answered(cause.ordinal, latency_ms)
-
-    async def _write(self, response: streaming_pb2.StreamResponse) -> None:
-        """Send a response, waiting for the client to read.
-
-        Raises:
-            _ClientGoneError: it never will.
-        """
-        async with self._writing:
-            try:
-                await self._context.write(response)
-            except Exception as error:
-                raise _ClientGoneError from error
-        self._active_s = self._loop.time()
 
     async def _write_metrics(self, metrics: streaming_pb2.StreamMetrics) -> None:
         metrics.buffer_items += len(self._inbox)
-        with contextlib.suppress(_ClientGoneError):  # the writer of results finds out, too
-            await self._write(streaming_pb2.StreamResponse(metrics=metrics))
+        with contextlib.suppress(ClientGoneError):  # the writer of results finds out, too
+            await self._writer.write(streaming_pb2.StreamResponse(metrics=metrics))
 
-    async def _tell(self, error: Exception) -> None:
-        await self._counts.drop()
-        self._live.error = error
-        response = await self._service.answer(error, self._context)
-        await self._write(streaming_pb2.StreamResponse(error=response))
+    async def _say_last_words(self) -> None:
+        """Say how the stream ended."""
+        response = streaming_pb2.StreamResponse()
+        if self._failure is None:
+            try:
+                await self._fill_closed(response.closed)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+                self._failure = error
+        if self._failure is not None:
+            await self._counts.drop()
+            self._live.error = self._failure
+            told = await self._service.answer(self._failure, self._context)
+            response = streaming_pb2.StreamResponse(error=told)
+        await self._writer.write(response)
 
-    async def _say_closed(self) -> None:
+    async def _fill_closed(self, closed: streaming_pb2.StreamClosed) -> None:
         if self._cancelled:
             await self._counts.drop()
             reason = "Client requested cancel"
@@ -361,34 +390,37 @@ class Stream:
             reason = "Client requested close" if self._input_ended else "The pipeline has ended"
             reason = self._live.ended_by or reason
         await self._usage.sample(now=not self._usage.peak_bytes)
-        response = streaming_pb2.StreamResponse()
-        closed = response.closed
         closed.session_id = self._live.id
         closed.reason = reason
         statistics = self._session.statistics()
         self._measurement.fill_metrics(
             closed.final_metrics, self._live.plan, statistics, self._usage
         )
-        await self._write(response)
 
     # --- idleness ---------------------------------------------------------------------------------
 
     def _watch_idleness(self) -> None:
         """Look again when the stream may have been idle for too long."""
-        due_s = self._active_s + self._service.limits.idle_timeout_s
+        due_s = self._last_active_s() + self._service.limits.idle_timeout_s
         self._idle_timer = self._loop.call_at(due_s, self._check_idleness)
+
+    def _last_active_s(self) -> float:
+        return max(self._active_s, self._writer.active_s)
 
     def _check_idleness(self) -> None:
         limit_s = self._service.limits.idle_timeout_s
-        if self._failure is not None or self._cancelled:
-            return
-        if self._loop.time() - self._active_s < limit_s:
+        now_s = self._loop.time()
+        if self._session.phase in {"created", "starting"}:  # which has a bound of its own
+            self._active_s = now_s
+        if now_s - self._last_active_s() < limit_s:
             self._watch_idleness()
             return
-        self._failure = ResourceLimitError(
-            f"the stream was idle for {limit_s:g} s: no input came, and no output was read",
-            limit=limit_s,
-            requested=None,
-            resource="idle_timeout_s",
-        )
+        if self._failure is None:
+            self._failure = ResourceLimitError(
+                f"the stream was idle for {limit_s:g} s: no input came, and no output was read",
+                limit=limit_s,
+                requested=None,
+                resource="idle_timeout_s",
+            )
         self._session.cancel()
+        self._hurry()

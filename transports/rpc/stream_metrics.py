@@ -2,13 +2,14 @@
 
 A StreamMetrics follows every tenth input: once an output of it, or of a later one, has been sent,
 or after a tenth of a second where it has none; so what it says is of inputs that were processed.
+Where several have waited that long, one stands for all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protos.remotemedia.v1 import streaming_pb2
 
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
 CADENCE: Final = 10
 #: How long an output is waited for.
 PATIENCE_S: Final = 0.1
+#: So many StreamMetrics may wait; of more, the oldest ones are left out.
+DUE_MAX: Final = 64
+
+
+class _Due(NamedTuple):
+    """A StreamMetrics that is to follow an input.
+
+    Attributes:
+        ordinal: the input's place among all.
+        until_s: how long an output of it is waited for, in the loop's time.
+    """
+
+    ordinal: int
+    until_s: float
 
 
 class StreamCounts:
@@ -61,9 +76,10 @@ class StreamCounts:
         self._plan_kept = plan_kept
         self._latency_sum_ms = 0.0
         self._answered = 0
+        self._loop = asyncio.get_running_loop()
         self._ending = False
-        #: Inputs, by their ordinals, that a StreamMetrics is to follow.
-        self._due: deque[int] = deque()
+        self._dropped = False
+        self._due: deque[_Due] = deque(maxlen=DUE_MAX)
         self._answer = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
 
@@ -79,7 +95,7 @@ class StreamCounts:
         self.chunks += 1
         if self.chunks % CADENCE:
             return
-        self._due.append(ordinal)
+        self._due.append(_Due(ordinal, self._loop.time() + PATIENCE_S))
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send_due(send))
 
@@ -102,10 +118,20 @@ class StreamCounts:
         self._ending = True
         self._answer.set()
         if self._sending is not None:
-            await self._sending
+            await asyncio.wait({self._sending})
+            if not self._sending.cancelled():
+                self._sending.result()
 
     async def drop(self) -> None:
-        """Send nothing more."""
+        """Begin to send nothing more; what is being sent is sent to its end."""
+        self._dropped = self._ending = True
+        self._answer.set()
+        if self._sending is not None:
+            await asyncio.wait({self._sending})
+            await self.aclose()  # it is done; of an error there is a worse one to tell
+
+    async def aclose(self) -> None:
+        """Send nothing more, nor what is being sent: the call has ended."""
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
@@ -141,15 +167,26 @@ class StreamCounts:
     ) -> None:
         while self._due:
             await self._await_answer(self._due[0])
-            self._due.popleft()
+            self._take_due()
             await self._usage.sample()
+            if self._dropped:
+                return
             await send(self.metrics(0))
 
-    async def _await_answer(self, ordinal: int) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while self._answered < ordinal and not self._ending:
-                    self._answer.clear()
-                    await self._answer.wait()
-        except TimeoutError:
+    def _take_due(self) -> None:
+        """Take the oldest, and where it was waited for in vain, all that were."""
+        oldest = self._due.popleft()
+        if oldest.ordinal <= self._answered:
             return
+        now_s = self._loop.time()
+        while self._due and self._due[0].until_s <= now_s:
+            self._due.popleft()
+
+    async def _await_answer(self, due: _Due) -> None:
+        while self._answered < due.ordinal and not self._ending:
+            self._answer.clear()
+            try:
+                async with asyncio.timeout_at(due.until_s):
+                    await self._answer.wait()
+            except TimeoutError:
+                return

@@ -71,13 +71,10 @@ class StreamingServicer(streaming_pb2_grpc.StreamingPipelineServiceServicer):
         if opening is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "init has no manifest")
         plan, plan_kept, inputs, first = opening
-        live = service.sessions.open(plan, "StreamPipeline", context.peer())
+        live = await service.open(plan, "StreamPipeline", context)
         stream = Stream(service, context, live, protocol, inputs, measurement, plan_kept=plan_kept)
         try:
             await stream.run(first, init.expected_chunk_size)
-        except BaseException as error:
-            live.error = error
-            raise
         finally:
             await service.sessions.end(live)
 

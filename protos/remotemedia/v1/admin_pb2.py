@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/remotemedia/v1/admin.proto\x12\x0eremotemedia.v1\"\x15\n\x13ListSessionsRequest\"H\n\x14ListSessionsResponse\x12\x30\n\x08sessions\x18\x01 \x03(\x0b\x32\x1e.remotemedia.v1.SessionSummary\"\xbd\x01\n\x0eSessionSummary\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\r\n\x05phase\x18\x05 \x01(\t\x12\x11\n\topened_ms\x18\x06 \x01(\x04\x12\x12\n\ngeneration\x18\x07 \x01(\x04\x12\x0f\n\x07outputs\x18\x08 \x01(\x04\x12\r\n\x05nodes\x18\t \x01(\r\x12\x11\n\tprocesses\x18\n \x01(\r\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x9b\x01\n\x12GetSessionResponse\x12/\n\x07summary\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.SessionSummary\x12)\n\x05nodes\x18\x02 \x03(\x0b\x32\x1a.remotemedia.v1.NodeDetail\x12)\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x1a.remotemedia.v1.EdgeDetail\"\xa4\x01\n\nNodeDetail\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\tnode_type\x18\x02 \x01(\t\x12\x10\n\x08\x65xecutor\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\x10\n\x08received\x18\x05 \x01(\x04\x12\x0f\n\x07\x65mitted\x18\x06 \x01(\x04\x12\x0f\n\x07\x62usy_ms\x18\x07 \x01(\x01\x12\x0e\n\x06inputs\x18\x08 \x03(\t\x12\x0f\n\x07outputs\x18\t \x03(\t\"q\n\nEdgeDetail\x12\x0f\n\x07\x65\x64ge_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x02 \x01(\r\x12\x0c\n\x04sent\x18\x03 \x01(\x04\x12\x0e\n\x06queued\x18\x04 \x01(\x04\x12\x11\n\tin_flight\x18\x05 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x04\"8\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x64rain\x18\x02 \x01(\x08\"\x16\n\x14\x43loseSessionResponse\"X\n\x10InterruptRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\tsettle_ms\x18\x04 \x01(\r\"\xd4\x01\n\x11InterruptResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12?\n\x07\x64ropped\x18\x02 \x03(\x0b\x32..remotemedia.v1.InterruptResponse.DroppedEntry\x12\x0c\n\x04late\x18\x03 \x03(\t\x12,\n\x06played\x18\x04 \x03(\x0b\x32\x1c.remotemedia.v1.PlayedDetail\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xb0\x01\n\x0cPlayedDetail\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\tplayed_ns\x18\x02 \x01(\x04\x12\r\n\x05of_ns\x18\x03 \x01(\x04\x12<\n\x08metadata\x18\x04 \x03(\x0b\x32*.remotemedia.v1.PlayedDetail.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\x10SetParamsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\t\"\x95\x01\n\x11SetParamsResponse\x12\x0e\n\x06params\x18\x01 \x01(\t\x12@\n\x08\x65\x64ge_seq\x18\x02 \x03(\x0b\x32..remotemedia.v1.SetParamsResponse.EdgeSeqEntry\x1a.\n\x0c\x45\x64geSeqEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x32\xbd\x03\n\x0cSessionAdmin\x12Y\n\x0cListSessions\x12#.remotemedia.v1.ListSessionsRequest\x1a$.remotemedia.v1.ListSessionsResponse\x12S\n\nGetSession\x12!.remotemedia.v1.GetSessionRequest\x1a\".remotemedia.v1.GetSessionResponse\x12Y\n\x0c\x43loseSession\x12#.remotemedia.v1.CloseSessionRequest\x1a$.remotemedia.v1.CloseSessionResponse\x12P\n\tInterrupt\x12 .remotemedia.v1.InterruptRequest\x1a!.remotemedia.v1.InterruptResponse\x12P\n\tSetParams\x12 .remotemedia.v1.SetParamsRequest\x1a!.remotemedia.v1.SetParamsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/remotemedia/v1/admin.proto\x12\x0eremotemedia.v1\"\x15\n\x13ListSessionsRequest\"H\n\x14ListSessionsResponse\x12\x30\n\x08sessions\x18\x01 \x03(\x0b\x32\x1e.remotemedia.v1.SessionSummary\"\xbd\x01\n\x0eSessionSummary\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\r\n\x05phase\x18\x05 \x01(\t\x12\x11\n\topened_ms\x18\x06 \x01(\x04\x12\x12\n\ngeneration\x18\x07 \x01(\x04\x12\x0f\n\x07outputs\x18\x08 \x01(\x04\x12\r\n\x05nodes\x18\t \x01(\r\x12\x11\n\tprocesses\x18\n \x01(\r\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x9b\x01\n\x12GetSessionResponse\x12/\n\x07summary\x18\x01 \x01(\x0b\x32\x1e.remotemedia.v1.SessionSummary\x12)\n\x05nodes\x18\x02 \x03(\x0b\x32\x1a.remotemedia.v1.NodeDetail\x12)\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x1a.remotemedia.v1.EdgeDetail\"\xa4\x01\n\nNodeDetail\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\tnode_type\x18\x02 \x01(\t\x12\x10\n\x08\x65xecutor\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\x10\n\x08received\x18\x05 \x01(\x04\x12\x0f\n\x07\x65mitted\x18\x06 \x01(\x04\x12\x0f\n\x07\x62usy_ms\x18\x07 \x01(\x01\x12\x0e\n\x06inputs\x18\x08 \x03(\t\x12\x0f\n\x07outputs\x18\t \x03(\t\"\xaa\x01\n\nEdgeDetail\x12\x0f\n\x07\x65\x64ge_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x02 \x01(\r\x12\x0c\n\x04sent\x18\x03 \x01(\x04\x12\x0e\n\x06queued\x18\x04 \x01(\x04\x12\x11\n\tin_flight\x18\x05 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x04\x12\x0f\n\x07\x63redits\x18\x07 \x01(\r\x12\x12\n\nhop_p50_us\x18\x08 \x01(\x01\x12\x12\n\nhop_p99_us\x18\t \x01(\x01\"8\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05\x64rain\x18\x02 \x01(\x08\"\x16\n\x14\x43loseSessionResponse\"X\n\x10InterruptRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\tsettle_ms\x18\x04 \x01(\r\"\xd4\x01\n\x11InterruptResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12?\n\x07\x64ropped\x18\x02 \x03(\x0b\x32..remotemedia.v1.InterruptResponse.DroppedEntry\x12\x0c\n\x04late\x18\x03 \x03(\t\x12,\n\x06played\x18\x04 \x03(\x0b\x32\x1c.remotemedia.v1.PlayedDetail\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xb0\x01\n\x0cPlayedDetail\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\tplayed_ns\x18\x02 \x01(\x04\x12\r\n\x05of_ns\x18\x03 \x01(\x04\x12<\n\x08metadata\x18\x04 \x03(\x0b\x32*.remotemedia.v1.PlayedDetail.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\x10SetParamsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\t\"\x95\x01\n\x11SetParamsResponse\x12\x0e\n\x06params\x18\x01 \x01(\t\x12@\n\x08\x65\x64ge_seq\x18\x02 \x03(\x0b\x32..remotemedia.v1.SetParamsResponse.EdgeSeqEntry\x1a.\n\x0c\x45\x64geSeqEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x32\xbd\x03\n\x0cSessionAdmin\x12Y\n\x0cListSessions\x12#.remotemedia.v1.ListSessionsRequest\x1a$.remotemedia.v1.ListSessionsResponse\x12S\n\nGetSession\x12!.remotemedia.v1.GetSessionRequest\x1a\".remotemedia.v1.GetSessionResponse\x12Y\n\x0c\x43loseSession\x12#.remotemedia.v1.CloseSessionRequest\x1a$.remotemedia.v1.CloseSessionResponse\x12P\n\tInterrupt\x12 .remotemedia.v1.InterruptRequest\x1a!.remotemedia.v1.InterruptResponse\x12P\n\tSetParams\x12 .remotemedia.v1.SetParamsRequest\x1a!.remotemedia.v1.SetParamsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,28 +49,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSESSIONRESPONSE']._serialized_end=539
   _globals['_NODEDETAIL']._serialized_start=542
   _globals['_NODEDETAIL']._serialized_end=706
-  _globals['_EDGEDETAIL']._serialized_start=708
-  _globals['_EDGEDETAIL']._serialized_end=821
-  _globals['_CLOSESESSIONREQUEST']._serialized_start=823
-  _globals['_CLOSESESSIONREQUEST']._serialized_end=879
-  _globals['_CLOSESESSIONRESPONSE']._serialized_start=881
-  _globals['_CLOSESESSIONRESPONSE']._serialized_end=903
-  _globals['_INTERRUPTREQUEST']._serialized_start=905
-  _globals['_INTERRUPTREQUEST']._serialized_end=993
-  _globals['_INTERRUPTRESPONSE']._serialized_start=996
-  _globals['_INTERRUPTRESPONSE']._serialized_end=1208
-  _globals['_INTERRUPTRESPONSE_DROPPEDENTRY']._serialized_start=1162
-  _globals['_INTERRUPTRESPONSE_DROPPEDENTRY']._serialized_end=1208
-  _globals['_PLAYEDDETAIL']._serialized_start=1211
-  _globals['_PLAYEDDETAIL']._serialized_end=1387
-  _globals['_PLAYEDDETAIL_METADATAENTRY']._serialized_start=1340
-  _globals['_PLAYEDDETAIL_METADATAENTRY']._serialized_end=1387
-  _globals['_SETPARAMSREQUEST']._serialized_start=1389
-  _globals['_SETPARAMSREQUEST']._serialized_end=1460
-  _globals['_SETPARAMSRESPONSE']._serialized_start=1463
-  _globals['_SETPARAMSRESPONSE']._serialized_end=1612
-  _globals['_SETPARAMSRESPONSE_EDGESEQENTRY']._serialized_start=1566
-  _globals['_SETPARAMSRESPONSE_EDGESEQENTRY']._serialized_end=1612
-  _globals['_SESSIONADMIN']._serialized_start=1615
-  _globals['_SESSIONADMIN']._serialized_end=2060
+  _globals['_EDGEDETAIL']._serialized_start=709
+  _globals['_EDGEDETAIL']._serialized_end=879
+  _globals['_CLOSESESSIONREQUEST']._serialized_start=881
+  _globals['_CLOSESESSIONREQUEST']._serialized_end=937
+  _globals['_CLOSESESSIONRESPONSE']._serialized_start=939
+  _globals['_CLOSESESSIONRESPONSE']._serialized_end=961
+  _globals['_INTERRUPTREQUEST']._serialized_start=963
+  _globals['_INTERRUPTREQUEST']._serialized_end=1051
+  _globals['_INTERRUPTRESPONSE']._serialized_start=1054
+  _globals['_INTERRUPTRESPONSE']._serialized_end=1266
+  _globals['_INTERRUPTRESPONSE_DROPPEDENTRY']._serialized_start=1220
+  _globals['_INTERRUPTRESPONSE_DROPPEDENTRY']._serialized_end=1266
+  _globals['_PLAYEDDETAIL']._serialized_start=1269
+  _globals['_PLAYEDDETAIL']._serialized_end=1445
+  _globals['_PLAYEDDETAIL_METADATAENTRY']._serialized_start=1398
+  _globals['_PLAYEDDETAIL_METADATAENTRY']._serialized_end=1445
+  _globals['_SETPARAMSREQUEST']._serialized_start=1447
+  _globals['_SETPARAMSREQUEST']._serialized_end=1518
+  _globals['_SETPARAMSRESPONSE']._serialized_start=1521
+  _globals['_SETPARAMSRESPONSE']._serialized_end=1670
+  _globals['_SETPARAMSRESPONSE_EDGESEQENTRY']._serialized_start=1624
+  _globals['_SETPARAMSRESPONSE_EDGESEQENTRY']._serialized_end=1670
+  _globals['_SESSIONADMIN']._serialized_start=1673
+  _globals['_SESSIONADMIN']._serialized_end=2118
 # @@protoc_insertion_point(module_scope)

@@ -79,20 +79,26 @@ class NodeDetail(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., node_type: _Optional[str] = ..., executor: _Optional[str] = ..., pid: _Optional[int] = ..., received: _Optional[int] = ..., emitted: _Optional[int] = ..., busy_ms: _Optional[float] = ..., inputs: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EdgeDetail(_message.Message):
-    __slots__ = ("edge_id", "capacity", "sent", "queued", "in_flight", "dropped")
+    __slots__ = ("edge_id", "capacity", "sent", "queued", "in_flight", "dropped", "credits", "hop_p50_us", "hop_p99_us")
     EDGE_ID_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     SENT_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_FIELD_NUMBER: _ClassVar[int]
+    HOP_P50_US_FIELD_NUMBER: _ClassVar[int]
+    HOP_P99_US_FIELD_NUMBER: _ClassVar[int]
     edge_id: str
     capacity: int
     sent: int
     queued: int
     in_flight: int
     dropped: int
-    def __init__(self, edge_id: _Optional[str] = ..., capacity: _Optional[int] = ..., sent: _Optional[int] = ..., queued: _Optional[int] = ..., in_flight: _Optional[int] = ..., dropped: _Optional[int] = ...) -> None: ...
+    credits: int
+    hop_p50_us: float
+    hop_p99_us: float
+    def __init__(self, edge_id: _Optional[str] = ..., capacity: _Optional[int] = ..., sent: _Optional[int] = ..., queued: _Optional[int] = ..., in_flight: _Optional[int] = ..., dropped: _Optional[int] = ..., credits: _Optional[int] = ..., hop_p50_us: _Optional[float] = ..., hop_p99_us: _Optional[float] = ...) -> None: ...
 
 class CloseSessionRequest(_message.Message):
     __slots__ = ("session_id", "drain")

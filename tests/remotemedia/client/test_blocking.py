@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from engine.errors import NodeError, UsageError
+from engine.errors import NodeError, TransportError, UsageError
 from remotemedia import Json, Text
 from remotemedia.client import BlockingClient
 from tests.remotemedia.client.documents import document
@@ -64,7 +64,8 @@ def test_a_session_is_steered(client):
         detail = client.session(stream.session_id)
         assert detail.summary.generation == 1
         client.close_session(stream.session_id)
-        assert stream.receive() is None
+        with pytest.raises(TransportError, match="An operator of the service ended the session"):
+            stream.receive()
 
 
 def test_groups_and_errors_are_as_they_are_with_a_loop(client):

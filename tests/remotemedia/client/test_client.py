@@ -203,7 +203,8 @@ async def test_sessions_are_listed_and_closed(client):
         detail = await client.session(stream.session_id)
         assert [node.node_id for node in detail.nodes] == ["u"]
         await client.close_session(stream.session_id)
-        assert await stream.receive() is None
+        with pytest.raises(TransportError, match="An operator of the service ended the session"):
+            await stream.receive()
     with pytest.raises(UsageError, match="no session"):
         await client.session(stream.session_id)
 

@@ -32,6 +32,43 @@ async def test_a_tap_shows_what_leaves_a_node(client):
         assert await tap.receive() is None
 
 
+async def test_each_tap_of_a_port_gets_all_until_it_is_closed(client):
+    async with client.stream(CHAIN) as stream, stream.attach() as hands:
+        first, second = await hands.tap("p"), await hands.tap("p")
+        await stream.send(Text("a"))
+        assert (await first.receive()).payload == (await second.receive()).payload == Text("a")
+        await first.aclose()
+        assert await first.receive() is None
+        await stream.send(Text("b"))
+        assert (await second.receive()).payload == Text("b")
+        await second.aclose()
+        third = await hands.tap("p")
+        await stream.send(Text("c"))
+        assert (await third.receive()).payload == Text("c")
+    assert await third.receive() is None
+
+
+async def test_a_port_that_may_be_tapped_by_another_name_is_refused(client):
+    async with client.stream(CHAIN) as stream, stream.attach() as hands:
+        tap = await hands.tap("p")
+        with pytest.raises(UsageError, match="name the port of each"):
+            await hands.tap("p", "out")
+        await stream.send(Text("a"))
+        assert (await tap.receive()).payload == Text("a")
+
+
+async def test_an_interception_takes_the_place_of_another_one(client):
+    async with client.stream(CHAIN) as stream, stream.attach() as hands:
+        first = await hands.intercept("u", deadline_ms=60_000)
+        second = await hands.intercept("u", deadline_ms=60_000)
+        assert await first.receive() is None
+        await first.aclose()
+        await stream.send(Text("a"))
+        await (await second.receive()).drop()
+        await stream.end_input()
+        assert await stream.receive() is None
+
+
 async def test_what_is_published_enters_at_its_node(client):
     async with client.stream(CHAIN) as stream:
         async with stream.attach() as hands:

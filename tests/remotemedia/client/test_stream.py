@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from engine.config import Settings
-from engine.errors import EdgeClosedError, ManifestError, NodeError, TransportError, UsageError
+from engine.errors import (
+    EdgeClosedError,
+    ManifestError,
+    NodeError,
+    ResourceLimitError,
+    TransportError,
+    UsageError,
+)
 from protos.remotemedia.v1 import streaming_pb2
 from remotemedia import Audio, BatchHint, Control, Json, Text
 from remotemedia.client import Client, Reconnect
@@ -27,6 +34,11 @@ QUICK = Reconnect(attempts=200, first_s=0.01, longest_s=0.05)
 
 async def rest(stream):
     return [packet.payload async for packet in stream]
+
+
+async def send_on(stream, text):
+    while True:
+        await stream.send(Text(text))
 
 
 # --- sending and receiving -----------------------------------------------------------------------
@@ -208,11 +220,95 @@ async def test_audio_comes_back_as_float32(client):
     np.testing.assert_array_equal(audio.samples, samples)
 
 
+async def test_what_came_before_an_error_is_given_however_slowly_it_is_read(client):
+    async with client.stream(document({"f": "Fail"})) as stream:
+        for number in range(20):
+            await stream.send(Text(f"{number}"))
+        await stream.send(Text("fail"))
+        with pytest.raises(NodeError, match="cannot digest this"):
+            await send_on(stream, "too late")  # nothing is read meanwhile
+        for number in range(20):
+            assert (await stream.receive()).payload == Text(f"{number}")
+        with pytest.raises(NodeError, match="cannot digest this"):
+            await stream.receive()
+
+
+@pytest.mark.parametrize("reconnect", [None, QUICK])
+async def test_what_came_before_the_end_is_given_however_slowly_it_is_read(client, reconnect):
+    take = {"operators": [{"name": "take", "args": [20]}]}
+    nodes = {"t": {"node_type": "ReactivexNode", "params": take}}
+    async with client.stream(document(nodes), reconnect=reconnect) as stream:
+        with pytest.raises(EdgeClosedError):
+            await send_on(stream, "a")
+        assert await rest(stream) == [Text("a")] * 20
+        assert stream.close_reason == "The pipeline has ended"
+
+
+@pytest.mark.parametrize("reconnect", [None, QUICK])
+async def test_the_status_of_the_server_is_told_and_not_that_of_a_write(client, reconnect):
+    async with client.stream(UPPER, reconnect=reconnect) as stream:
+        with pytest.raises(ResourceLimitError):
+            await send_on(stream, "x" * (11 << 20))
+        with pytest.raises(ResourceLimitError):
+            await stream.receive()
+        assert stream.reconnects == 0
+
+
+async def test_a_stream_that_is_cancelled_while_nobody_reads_ends(client):
+    async with client.stream(UPPER) as stream:
+        for _ in range(20):
+            await stream.send(Text("a"))
+        await eventually(lambda: stream.receive_nowait() is not None)
+        stream.cancel()
+    assert await stream.receive() is None
+
+
+async def test_a_service_that_is_stopped_is_no_end(running, client):
+    stream = client.stream(document({"n": "Never"}))
+    await stream.start()
+    await stream.send(Text("a"))
+    await running.service.sessions.end_all()
+    with pytest.raises(TransportError, match="The service was stopped") as caught:
+        await stream.receive()
+    assert caught.value.context["status"] == "UNAVAILABLE"
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("reconnect", [None, QUICK])
+async def test_who_ended_a_session_is_told(client, reconnect):
+    async with client.stream(UPPER, reconnect=reconnect) as stream:
+        await stream.send(Text("a"))
+        assert (await stream.receive()).payload == Text("A")
+        await client.close_session(stream.session_id)
+        with pytest.raises(TransportError, match="An operator of the service ended the session"):
+            await stream.receive()
+        assert stream.reconnects == 0
+
+
+async def test_a_session_that_an_operator_drains_has_ended_well(running, client):
+    async with client.stream(document({"k": "Keep"})) as stream:
+        await stream.send(Text("a"))
+        (live,) = running.service.sessions
+        await eventually(lambda: live.session.statistics().nodes["k"].received)
+        await client.close_session(stream.session_id, drain=True)
+        assert await rest(stream) == [Text("a")]
+
+
+async def test_a_stream_that_did_not_start_says_so_again(client):
+    stream = client.stream(document({"a": "Uper"}))
+    with pytest.raises(ManifestError):
+        await stream.start()
+    for method in (stream.send(Text("a"), "a"), stream.receive()):
+        with pytest.raises(ManifestError):
+            await method
+    await stream.aclose()
+
+
 # --- lost connections ----------------------------------------------------------------------------
 
 
-def make_server(address):
-    service = PipelineService(make_registry(), Settings(cleanup_grace_s=3.0))
+def make_server(address, **settings):
+    service = PipelineService(make_registry(), Settings(cleanup_grace_s=3.0, **settings))
     return RpcServer(service, [address])
 
 
@@ -276,6 +372,133 @@ async def test_what_was_answered_is_not_sent_again():
         assert stream.reconnects == 1
 
 
+async def test_a_reader_that_is_slow_misses_nothing_of_a_lost_connection():
+    """Also where the new session holds less than is sent again."""
+    first = make_server("127.0.0.1:0")
+    await first.start()
+    address = first.addresses[0]
+    texts = [f"{number} {'x' * 4_000}" for number in range(200)]
+    async with (
+        Client(address) as client,
+        client.stream(document({"p": "PassThrough"}), reconnect=QUICK) as stream,
+    ):
+        for text in texts[:150]:
+            await stream.send(Text(text))  # nothing is read
+        await killed(first)
+
+        async def feed():
+            for text in texts[150:]:
+                await stream.send(Text(text))
+            await stream.end_input()
+
+        feeding = asyncio.create_task(feed())
+        async with make_server(address, channel_capacity=8):
+            assert await rest(stream) == [Text(text) for text in texts]
+            await feeding
+        assert (stream.reconnects, stream.given_up) == (1, 0)
+
+
+async def test_sending_waits_for_a_new_connection(caplog):
+    first = make_server("127.0.0.1:0")
+    await first.start()
+    address = first.addresses[0]
+    few = Reconnect(attempts=200, first_s=0.01, longest_s=0.05, kept_max=2)
+    async with Client(address) as client, client.stream(UPPER, reconnect=few) as stream:
+        await killed(first)
+        await eventually(lambda: "connection_lost" in caplog.text)
+        sending = [asyncio.create_task(stream.send(Text(text))) for text in "abcd"]
+        async with make_server(address):
+            assert [(await stream.receive()).payload.text for _ in sending] == [*"ABCD"]
+            assert [await each for each in sending] == [0, 1, 2, 3]
+            await stream.aclose()
+        assert stream.given_up == 0
+
+
+async def test_an_end_of_input_stays_behind_what_waits_for_a_new_connection(caplog):
+    first = make_server("127.0.0.1:0")
+    await first.start()
+    address = first.addresses[0]
+    async with Client(address) as client, client.stream(UPPER, reconnect=QUICK) as stream:
+        await killed(first)
+        await eventually(lambda: "connection_lost" in caplog.text)
+        sending = asyncio.create_task(stream.send(Text("late")))
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(stream.end_input())
+        async with make_server(address):
+            assert await sending == 0
+            await ending
+            assert await rest(stream) == [Text("LATE")]
+
+
+async def test_outputs_of_the_first_inputs_answer_no_other():
+    first = make_server("127.0.0.1:0")
+    await first.start()
+    address = first.addresses[0]
+    async with (
+        Client(address) as client,
+        client.stream(document({"n": "NeverAt"}), Text("first"), reconnect=QUICK) as stream,
+    ):
+        assert await stream.send(Text("wait")) == 1
+        packet = await stream.receive()
+        assert (packet.payload, packet.sequence) == (Text("first"), 0)
+        await killed(first)
+        async with make_server(address) as second:
+            assert (await stream.receive()).payload == Text("first")
+            (live,) = second.service.sessions
+            await eventually(lambda: live.session.statistics().nodes["n"].received == 2)
+            await stream.aclose()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_stream_that_is_left_while_it_waits_to_connect_ends(caplog, cancelled):
+    server = make_server("127.0.0.1:0")
+    await server.start()
+    seldom = Reconnect(first_s=3_600, longest_s=3_600)
+    async with Client(server.addresses[0]) as client:
+        stream = client.stream(UPPER, reconnect=seldom)
+        await stream.start()
+        await killed(server)
+        await eventually(lambda: "connection_lost" in caplog.text)
+        sending = asyncio.create_task(stream.send(Text("a")))
+        if cancelled:
+            stream.cancel()
+        await stream.aclose()
+        assert await stream.receive() is None
+        with pytest.raises(EdgeClosedError):
+            await sending
+
+
+async def test_a_client_that_is_closed_ends_what_waits_for_a_new_connection(caplog):
+    server = make_server("127.0.0.1:0")
+    await server.start()
+    async with Client(server.addresses[0]) as client:
+        stream = client.stream(UPPER, reconnect=QUICK)
+        await stream.start()
+        receiving = asyncio.create_task(stream.receive())
+        await killed(server)
+        await eventually(lambda: "connection_lost" in caplog.text)
+    with pytest.raises((UsageError, TransportError)):
+        await receiving
+    await stream.aclose()
+
+
+async def test_a_service_that_is_stopped_counts_as_lost():
+    first = make_server("127.0.0.1:0")
+    await first.start()
+    address = first.addresses[0]
+    async with (
+        Client(address) as client,
+        client.stream(document({"k": "Keep"}), reconnect=QUICK) as stream,
+    ):
+        await stream.send(Text("a"))
+        await first.service.sessions.end_all()
+        await first.stop(0)
+        async with make_server(address):
+            await stream.send(Text("b"))
+            await stream.end_input()
+            assert await rest(stream) == [Text("a+b")]
+
+
 async def test_attempts_end_and_a_server_that_comes_late_is_waited_for():
     patient = Reconnect(attempts=2, first_s=0.01, longest_s=0.01)
     async with Client("127.0.0.1:1") as client:
@@ -331,5 +554,25 @@ def test_inputs_are_kept_until_a_later_one_is_answered():
     assert kept.given_up == 2
     kept.answered(3)
     assert [each.sequence for each in kept] == [4]
+    assert kept.given_up == 0
     kept.answered(1)
     assert len(kept) == 1
+    assert not kept.is_empty
+    kept.answered(4)
+    assert kept.is_empty
+
+
+def test_an_input_that_was_answered_before_it_was_known_to_be_sent_is_not_kept():
+    kept = Unanswered(3)
+    kept.answered(0)
+    kept.sent(chunk(0))
+    assert len(kept) == 0
+    assert kept.is_empty
+
+
+def test_what_was_given_up_is_counted_once():
+    kept = Unanswered(1)
+    for sequence in range(3):
+        kept.sent(chunk(sequence))
+    assert kept.take_given_up() == 2
+    assert kept.take_given_up() == 0

@@ -15,6 +15,10 @@ def address(node_id, direction=OUT, port=""):
     return control_pb2.ControlAddress(node_id=node_id, port=port, direction=direction)
 
 
+#: Of a channel on which the server waits for a client that does not read 64 KiB.
+READING_NOTHING_AHEAD = {"grpc.http2.bdp_probe": 0, "grpc.http2.lookahead_bytes": 65_536}
+
+
 class Attached:
     """One attachment."""
 

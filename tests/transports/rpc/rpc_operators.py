@@ -129,6 +129,18 @@ class ProcessModel(Operator):
         return packet
 
 
+class ProcessSlowStart(Operator):
+    """Takes more than a second to get ready."""
+
+    default_executor = "process"
+
+    async def initialize(self, ctx):
+        await asyncio.sleep(1.2)
+
+    def process(self, packet, ctx):
+        return packet
+
+
 class ProcessCrash(Operator):
     """Ends its process at a text."""
 

@@ -87,7 +87,16 @@ async def test_a_session_is_shown_with_its_nodes_edges_and_processes(running, ad
     assert (local.received, local.emitted) == (1, 1)
     (between,) = (edge for edge in shown.edges if edge.edge_id.startswith("u.out"))
     assert between.sent == 1
-    assert between.capacity > 0
+    assert between.credits == between.capacity > 0
+    assert 0 < between.hop_p50_us <= between.hop_p99_us
+
+
+async def test_a_session_is_shown_with_the_credits_of_its_edges(running, admin):
+    stream, session_id = await opened(running, manifest({"n": "Never"}))
+    await overfilled(running, stream, "a", 110)
+    shown = await admin.GetSession(admin_pb2.GetSessionRequest(session_id=session_id))
+    (ingress,) = (edge for edge in shown.edges if edge.edge_id == "→n")
+    assert (ingress.credits, ingress.queued + ingress.in_flight) == (0, ingress.capacity)
 
 
 async def test_a_session_is_closed_at_once(running, admin):

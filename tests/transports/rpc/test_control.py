@@ -9,9 +9,10 @@ import grpc
 import pytest
 
 from protos.remotemedia.v1 import common_pb2, control_pb2
-from tests.transports.rpc.control_client import IN, Attached, address
+from tests.transports.rpc.control_client import IN, READING_NOTHING_AHEAD, Attached, address
 from tests.transports.rpc.rpc_client import (
     CANCEL,
+    Client,
     eventually,
     json_data,
     manifest,
@@ -19,7 +20,8 @@ from tests.transports.rpc.rpc_client import (
     text,
     value_of,
 )
-from transports.rpc.control import ATTACHED_MAX
+from transports.rpc import attachment
+from transports.rpc.limits import ATTACHED_MAX
 
 pytestmark = [pytest.mark.net]
 
@@ -34,6 +36,14 @@ LINKS = ["p->u", "u->q"]
 @pytest.fixture
 def attach(running):
     return lambda: Attached(running.client.channel)
+
+
+@pytest.fixture
+async def lazy(running):
+    """Attaches clients that hold the server up as soon as they do not read."""
+    client = Client(running.server.addresses[0], **READING_NOTHING_AHEAD)
+    yield lambda: Attached(client.channel)
+    await client.channel.close()
 
 
 async def open_chain(running, place=""):
@@ -308,6 +318,23 @@ async def test_what_is_not_decided_in_time_passes(running, attach):
     await attached.done()
 
 
+async def test_questions_whose_time_is_over_wait_for_nobody(running, lazy):
+    stream, session_id = await open_chain(running)
+    attached = await attached_to(lazy, session_id)
+    await attached.intercept("u", deadline_ms=1)
+    await attached.done()
+    count, large = 5, "X" * 200_000
+    for _ in range(count):
+        await stream.send("p", large)
+        assert await result(stream) == large
+    await attached.write(set_node_state=control_pb2.SetNodeState(node_id="nobody"))
+    asked = 0
+    while (event := await attached.read()).WhichOneof("event") == "intercept_request":
+        asked += 1
+    assert event.WhichOneof("event") == "error"
+    assert asked < count
+
+
 async def test_what_waits_passes_when_the_interception_is_removed(running, attach):
     stream, session_id = await open_chain(running)
     attached = await attached_to(attach, session_id)
@@ -499,6 +526,24 @@ async def test_executions_can_be_attached_to_as_well(running, attach):
         control_pb2.CLOSE_REASON_CODE_NORMAL,
         control_pb2.CLOSE_REASON_CODE_ERROR,
     }
+
+
+async def test_a_client_that_does_not_read_to_the_end_is_given_up(running, lazy, monkeypatch):
+    monkeypatch.setattr(attachment, "_GOODBYE_S", 0.05)
+    stream, session_id = await open_chain(running)
+    attached = await attached_to(lazy, session_id)
+    await attached.subscribe("u")
+    await attached.done()
+    live = running.service.sessions.get(session_id)
+    for _ in range(10):
+        await stream.send("p", "x" * 200_000)
+        await result(stream)
+    await stream.close()
+    await stream.rest()
+    await eventually(lambda: live.attached == 0)
+    with pytest.raises(grpc.aio.AioRpcError, match="not read") as caught:
+        await asyncio.gather(*(attached.read() for _ in range(10)))
+    assert caught.value.code() is grpc.StatusCode.ABORTED
 
 
 # --- control messages in a stream ----------------------------------------------------------------

@@ -68,6 +68,32 @@ async def test_taps_of_one_address_are_forgotten():
     assert await sent(outbox) == ["2"]
 
 
+async def test_an_event_that_is_taken_back_is_not_sent_and_makes_room():
+    outbox = ControlOutbox(others_max=2)
+    first, second, third = (error(str(number)) for number in range(3))
+    await outbox.put(first)
+    await outbox.put(second)
+    waiting = asyncio.create_task(outbox.put(third))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    outbox.take_back(first)
+    await waiting
+    outbox.take_back(first)  # it is not there any more
+    assert await sent(outbox) == ["1", "2"]
+
+
+async def test_other_events_wait_for_room_by_their_size_and_one_may_be_larger():
+    outbox = ControlOutbox(other_bytes_max=100)
+    large = error("a" * 600)
+    await outbox.put(large)
+    waiting = asyncio.create_task(outbox.put(error("b")))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    outbox.take_back(large)
+    await waiting
+    assert await sent(outbox) == ["b"]
+
+
 async def test_other_events_wait_for_room():
     outbox = ControlOutbox(others_max=2)
     putting = [asyncio.create_task(outbox.put(error(str(number)))) for number in range(5)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import grpc
 import pytest
 
 from protos.remotemedia.v1 import common_pb2, execution_pb2
 from tests.transports.rpc.rpc_client import eventually, json_data, manifest, text, value_of
+from transports.rpc import memory
 
 pytestmark = [pytest.mark.net]
 
@@ -195,10 +197,25 @@ async def test_the_service_caps_what_a_request_asks_for(serve):
 
 @pytest.mark.process
 async def test_the_time_to_get_ready_does_not_count(client):
-    limits = common_pb2.ResourceLimits(max_timeout_ms=40)
-    graph = manifest({"u": "Upper", "m": "ProcessModel"}, ["u->m"])
+    limits = common_pb2.ResourceLimits(max_timeout_ms=1_000)
+    graph = manifest({"u": "Upper", "m": "ProcessSlowStart"}, ["u->m"])
     result = await client.execute(graph, {"u": text("x")}, resource_limits=limits)
     assert value_of(result.data_outputs["m"]) == "X"
+
+
+@pytest.mark.process
+async def test_a_time_that_is_over_while_memory_is_looked_at_is_told(client, monkeypatch):
+    def slow_look(pids):
+        time.sleep(0.3)
+        return {}, {}
+
+    monkeypatch.setattr(memory, "_look", slow_look)
+    limits = common_pb2.ResourceLimits(max_timeout_ms=20)
+    error = await client.fail(
+        manifest({"u": "ProcessUpper"}), {"u": text("x")}, resource_limits=limits
+    )
+    assert error.error_type == common_pb2.ERROR_TYPE_RESOURCE_LIMIT
+    assert "no result after 20 ms" in error.message
 
 
 @pytest.mark.process

@@ -178,11 +178,29 @@ async def test_a_drain_ends_what_goes_on_for_too_long(serve):
     stream = await running.client.open(manifest({"u": "Upper"}))
     await stream.ready()
     (live,) = running.service.sessions
-    await running.server.stop(grace_s=0.1)
+    stopping = asyncio.create_task(running.server.stop(grace_s=0.1))
+    assert (await stream.rest())[-1].closed.reason == "The service was stopped"
+    await stopping
     assert live.ended.is_set()
     assert len(running.service.sessions) == 0
-    with pytest.raises(grpc.aio.AioRpcError):
-        await stream.read()
+
+
+async def test_a_call_that_began_before_the_drain_opens_no_session_in_it(serve, monkeypatch):
+    running = await serve()
+    plan = running.service.plan
+
+    async def plan_while_the_drain_begins(*args):
+        running.service.draining = True
+        return await plan(*args)
+
+    monkeypatch.setattr(running.service, "plan", plan_while_the_drain_begins)
+    stream = await running.client.open(CALCULATOR)
+    for answer in (stream.read, lambda: running.client.respond(CALCULATOR, ADD)):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await answer()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        running.service.draining = False
+    assert not running.service.sessions.opened
 
 
 @pytest.mark.process

@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import TransportError
 from engine.registry import Registry
+from transports.rpc import status_page
 from transports.rpc.metrics import ServiceMetrics, make_registry
 from transports.rpc.service import PipelineService
 from transports.rpc.status_page import StatusPage
@@ -76,6 +77,23 @@ async def test_a_port_that_is_taken_is_told(service):
         page = page_of(service, f"127.0.0.1:{other.getsockname()[1]}")
         with pytest.raises(TransportError, match=r"cannot listen on 127\.0\.0\.1:\d+: Address alr"):
             await page.__aenter__()
+
+
+async def test_connections_that_say_nothing_give_way(service, monkeypatch):
+    monkeypatch.setattr(status_page, "_CONNECTIONS_MAX", 3)
+    async with page_of(service) as page:
+        host, port = page.address.split(":")
+        streams = [await asyncio.open_connection(host, int(port)) for _ in range(5)]
+        for reader, _ in streams[:2]:
+            assert await reader.read() == b""  # the oldest ones were closed
+        assert (await get(page, "/healthz"))[0] == 200
+        # The others are still listened to.
+        reader, writer = streams[-1]
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        for _, writer in streams:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_a_connection_that_says_nothing_does_not_hold_up_its_end(service):

@@ -8,10 +8,12 @@ import json
 import grpc
 import pytest
 
+from engine.operator import Operator
 from protos.remotemedia.v1 import common_pb2
 from tests.transports.rpc.rpc_client import (
     CANCEL,
     eventually,
+    json_data,
     manifest,
     results_of,
     value_of,
@@ -22,6 +24,9 @@ pytestmark = [pytest.mark.net]
 UPPER = manifest({"u": "Upper"})
 STREAM_PIPELINE = "/remotemedia.v1.StreamingPipelineService/StreamPipeline"
 INVALID = common_pb2.ERROR_TYPE_VALIDATION
+HINT = common_pb2.DataBuffer(
+    control=common_pb2.ControlMessage(batch_hint={"suggested_batch_size": 4})
+)
 
 
 # --- the end ------------------------------------------------------------------------------------
@@ -75,6 +80,28 @@ async def test_cancel_is_heard_while_the_pipeline_is_full(serve):
     assert responses[-1].closed.reason == "Client requested cancel"
 
 
+async def test_cancel_is_heard_behind_more_than_the_pipeline_holds(running):
+    stream = await running.client.open(manifest({"n": "Never"}))
+    await stream.ready()
+    for sequence in range(500):
+        await stream.send("n", "a", sequence)
+    await stream.control(CANCEL)
+    responses = await stream.rest()
+    assert responses[-1].closed.reason == "Client requested cancel"
+
+
+async def test_cancel_is_heard_while_a_node_is_told_something(running, monkeypatch):
+    stream = await running.client.open(manifest({"t": "Told"}))
+    await stream.ready()
+    (live,) = running.service.sessions
+    monkeypatch.setattr(live.session, "control", lambda *_: asyncio.Event().wait())
+    for _ in range(3):
+        await stream.send("t", HINT)
+    await stream.control(CANCEL)
+    (closed,) = await stream.rest()
+    assert closed.closed.reason == "Client requested cancel"
+
+
 @pytest.mark.process
 async def test_cancel_is_heard_while_the_session_starts(running):
     stream = await running.client.open(manifest({"n": "ProcessNeverReady"}))
@@ -121,6 +148,20 @@ async def test_a_node_that_raises_ends_the_stream(client):
     assert "cannot digest this" in error.message
     assert "rpc_operators.py" in error.stack_trace
     assert json.loads(error.context)["exception"] == "ValueError"
+
+
+async def test_an_error_of_our_own_is_told_without_its_text(client, monkeypatch, caplog):
+    def break_down(*_):
+        raise KeyError("a secret")
+
+    monkeypatch.setattr("transports.rpc.stream.fill_output", break_down)
+    stream = await client.open(UPPER)
+    await stream.ready()
+    await stream.send("u", "a")
+    error = await stream.error()
+    assert error.error_type == common_pb2.ERROR_TYPE_INTERNAL
+    assert "secret" not in str(error)
+    assert "internal_error" in caplog.text
 
 
 @pytest.mark.process
@@ -212,6 +253,37 @@ async def test_an_idle_stream_ends(serve):
     assert error.error_type == common_pb2.ERROR_TYPE_RESOURCE_LIMIT
     assert "idle for 0.2 s" in error.message
     assert len(running.service.sessions) == 0
+
+
+async def test_an_idle_stream_ends_though_its_client_does_not_read(serve, monkeypatch):
+    monkeypatch.setattr("transports.rpc.stream.LAST_WORDS_S", 0.05)
+    running = await serve(limits={"idle_timeout_s": 0.2})
+    stream = await running.client.open(manifest({"e": ("Expand", {"times": 2_000})}))
+    await stream.ready()
+    (live,) = running.service.sessions
+    await stream.send("e", json_data("x" * 5_000))
+    await eventually(live.ended.is_set)
+    assert live.error.context["resource"] == "idle_timeout_s"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stream.rest()
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_stream_that_starts_is_not_idle(serve):
+    class Slow(Operator):
+        async def initialize(self, ctx):
+            await asyncio.sleep(0.5)
+
+        def process(self, packet, ctx):
+            return packet
+
+    running = await serve(limits={"idle_timeout_s": 0.2})
+    running.service.registry.register(Slow)
+    stream = await running.client.open(manifest({"s": "Slow"}))
+    await stream.ready()
+    await stream.send("s", "a", 5)
+    assert results_of([await stream.read()]) == [(5, "s", "a")]
+    stream.call.cancel()
 
 
 async def test_a_stream_with_data_is_not_idle(serve):

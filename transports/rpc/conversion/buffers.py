@@ -72,10 +72,13 @@ class InputRules:
 
     Attributes:
         audio_samples_max: samples of one audio buffer, all channels together; None: any number.
+        json_containers_max: lists and objects of one JSON text, see `plain.loads`; None: any
+            number.
         allow_file: says whether a file's path may be named; what it raises is told to the client.
     """
 
     audio_samples_max: int | None = None
+    json_containers_max: int | None = None
     allow_file: Callable[[File], None] | None = None
 
 
@@ -100,10 +103,8 @@ class Received(NamedTuple):
 _READERS: Final[Mapping[str, Callable[[Any], Payload]]] = {
     "video": video_from,
     "tensor": tensor_from,
-    "json": json_from,
     "text": text_from,
     "binary": binary_from,
-    "control": control_from,
     "numpy": numpy_from,
     "file": file_from,
 }
@@ -127,6 +128,10 @@ def receive(buffer: common_pb2.DataBuffer, rules: InputRules) -> Received:
         payload = audio_from(audio, rules.audio_samples_max)
         if audio.HasField("metadata_json"):
             metadata[AUDIO_METADATA] = _annotations(audio.metadata_json)
+    elif kind == "json":
+        payload = json_from(buffer.json, rules.json_containers_max)
+    elif kind == "control":
+        payload = control_from(buffer.control, rules.json_containers_max)
     else:
         payload = _READERS[kind](getattr(buffer, kind))
         if kind == "numpy":

@@ -6,7 +6,7 @@ their name, and nanoseconds of media time inside.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.payloads import BatchHint, CancelSpeculation, Control, DeadlineWarning
 from transports.rpc.conversion.faults import as_input_error
@@ -16,12 +16,21 @@ from transports.rpc.errors import InputError
 if TYPE_CHECKING:
     from protos.remotemedia.v1 import common_pb2
 
+#: How deep metadata may be nested: it is copied level by level on its way to the nodes.
+METADATA_DEPTH_MAX: Final = 64
 
-def control_from(message: common_pb2.ControlMessage) -> Control:
+
+def control_from(message: common_pb2.ControlMessage, containers_max: int | None = None) -> Control:
     """The payload of a ControlMessage.
 
+    Args:
+        message: the message.
+        containers_max: of its metadata, see `loads`.
+
     Raises:
-        InputError: it says nothing, or something out of range, or its metadata is not JSON.
+        InputError: it says nothing, or something out of range, or its metadata is not JSON, or
+            nested too deep.
+        ResourceLimitError: its metadata has more lists and objects than it may have.
     """
     with as_input_error("control"):
         match message.WhichOneof("message_type"):
@@ -36,8 +45,28 @@ def control_from(message: common_pb2.ControlMessage) -> Control:
                 said = DeadlineWarning(message.deadline_warning.deadline_us)
             case _:
                 raise InputError("control: none of its messages is set")
-    metadata = loads(message.metadata, "control: metadata") if message.metadata else None
+    metadata = None
+    if message.metadata:
+        metadata = loads(message.metadata, "control: metadata", containers_max)
+        _check_depth(metadata)
     return Control(said, message.segment_id, message.timestamp_ms, metadata)
+
+
+def _check_depth(metadata: Any) -> None:
+    level = [metadata]
+    for _ in range(METADATA_DEPTH_MAX):
+        level = [
+            child
+            for each in level
+            if isinstance(each, dict | list)
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise InputError(
+        f"control: metadata is nested more than {METADATA_DEPTH_MAX} levels deep, the most it may"
+        " be"
+    )
 
 
 def fill_control(message: common_pb2.ControlMessage, payload: Control) -> None:

@@ -130,11 +130,14 @@ def _params(node: execution_pb2.NodeManifest) -> Any:
         return {}
     try:
         params = json.loads(node.params, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        # Never the text itself: params may have keys and passwords in them.
         logger.warning(
-            "params_not_json: the params of node %.100r are not JSON and count as {}: %.100r",
+            "params_not_json: the params of node %.100r are not JSON and count as {}:"
+            " %d characters, wrong from character %s",
             node.id,
-            node.params,
+            len(node.params),
+            getattr(error, "pos", "?"),
             extra={"node_id": node.id[:100]},
         )
         return {}

@@ -6,10 +6,12 @@ Pure: no I/O, no clock. A Table, for which the wire has no kind, leaves as a Bin
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from engine.errors import ResourceLimitError
 from engine.payloads import Binary, File, Json, Table, Text
 from transports.rpc.conversion.faults import as_input_error
 from transports.rpc.errors import InputError
@@ -75,13 +77,18 @@ def fill_text(buffer: common_pb2.TextBuffer, payload: Text) -> None:
     buffer.channel = payload.channel
 
 
-def json_from(data: common_pb2.JsonData) -> Json:
+def json_from(data: common_pb2.JsonData, containers_max: int | None = None) -> Json:
     """The payload of a JsonData.
+
+    Args:
+        data: the message.
+        containers_max: see `loads`.
 
     Raises:
         InputError: it is not JSON.
+        ResourceLimitError: it has more lists and objects than it may have.
     """
-    return Json(loads(data.json_payload, "json: json_payload"), data.schema_type)
+    return Json(loads(data.json_payload, "json: json_payload", containers_max), data.schema_type)
 
 
 def fill_json(data: common_pb2.JsonData, payload: Json) -> None:
@@ -145,18 +152,38 @@ def fill_file(buffer: common_pb2.FileBuffer, payload: File) -> None:
     buffer.stream_id = payload.stream_id
 
 
-def loads(text: str | bytes, what: str) -> Any:
+def loads(text: str, what: str, containers_max: int | None = None) -> Any:
     """The value of a JSON text.
 
     Args:
         text: the text.
         what: the field it stands in.
+        containers_max: lists and objects it may have; their brackets are counted, also where they
+            stand in strings. They take 25 times the memory of their text, and time in which the
+            interpreter does nothing else. None: any number.
 
     Raises:
-        InputError: it is not JSON, or nested too deep.
+        InputError: it is not JSON, or nested too deep, or a number is too large for a float.
+        ResourceLimitError: it has more lists and objects than that.
     """
+
+    def finite(number: str) -> float:
+        value = float(number)
+        if math.isinf(value):  # JSON could not say it again
+            raise InputError(f"{what}: the number {number[:20]} is too large for a float")
+        return value
+
+    if containers_max is not None and len(text) > containers_max:
+        count = text.count("[") + text.count("{")
+        if count > containers_max:
+            raise ResourceLimitError(
+                f"{what} has {count:,} lists and objects, and {containers_max:,} are allowed: send"
+                " arrays as tensors, or less at a time",
+                limit=containers_max,
+                requested=count,
+            )
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_float=finite, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise InputError(f"{what} is nested too deep") from error
     except ValueError as error:

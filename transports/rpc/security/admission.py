@@ -4,6 +4,7 @@ Every call goes through it, those of health and reflection too.
 
     no token, or a wrong one               UNAUTHENTICATED
     too many executions and streams open   RESOURCE_EXHAUSTED
+    too many attachments open              RESOURCE_EXHAUSTED
     a new call beyond the rate             RESOURCE_EXHAUSTED: what waits would have to be kept
     a stream beyond the rate               its next message is read later, so that its client is
                                            slowed down; nothing is lost
@@ -33,6 +34,8 @@ logger = logging.getLogger("remotemedia.rpc")
 
 #: Calls that hold a session, as `Quotas.calls_max` counts them.
 _OPENING: Final = ("/ExecutePipeline", "/StreamPipeline")
+#: Calls that look into one, and may outlast it.
+_ATTACHING: Final = "/Attach"
 #: Refusals of one kind are logged at most this often, in seconds.
 _LOG_INTERVAL_S: Final = 1.0
 _UNAUTHENTICATED: Final = (
@@ -69,7 +72,14 @@ class Admission(grpc.aio.ServerInterceptor):
             self._log("unauthenticated", method=method[:200])
             return refusing(grpc.StatusCode.UNAUTHENTICATED, _UNAUTHENTICATED)
         account, opens = self._account(client), method.endswith(_OPENING)
-        refusal = (account.no_more_calls() if opens else None) or account.too_fast(monotonic())
+        attaches = method.endswith(_ATTACHING)
+
+        def no_more() -> str | None:
+            if opens:
+                return account.no_more_calls()
+            return account.no_more_attachments() if attaches else None
+
+        refusal = no_more() or account.too_fast(monotonic())
         if refusal is not None:
             self._log("over_quota", method=method[:200], client=client)
             return refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
@@ -81,9 +91,14 @@ class Admission(grpc.aio.ServerInterceptor):
         @contextlib.asynccontextmanager
         async def admitted(context: Any) -> AsyncIterator[Any]:
             # Asked again: of calls that came together, each was let in by itself.
-            refusal = account.no_more_calls() if opens else None
+            refusal = no_more()
             if refusal is not None:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
+            if attaches:
+                # Until the call itself is over: what was written waits in it for a client that
+                # does not read.
+                account.attachments += 1
+                context.add_done_callback(account.detached)
             account.calls += opens
             try:
                 yield _SlowedContext(context, account)

@@ -1,19 +1,19 @@
 """TLS from files, looked over before anything listens. Source: FR-012, US3.
 
-grpc itself says nothing of a key that belongs to another certificate until a client comes. Files
-that are renewed while the service runs are read again: each new connection meets them as they are.
+Files that are renewed while the service runs are read again: each new connection meets them as they
+are, unless they cannot be used, or hold a certificate that has expired or is not valid yet.
 """
 
 from __future__ import annotations
 
 import logging
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
 from engine.errors import UsageError
+from transports.rpc.security.pem import check_authorities, check_pair, period_fault
 
 logger = logging.getLogger("remotemedia.rpc")
 
@@ -51,13 +51,22 @@ class TlsFiles:
     def credentials(self) -> grpc.ServerCredentials:
         """Read and check the files, which may be renewed from then on.
 
+        A certificate that has expired, or is not valid yet, is used with a warning.
+
         Raises:
             UsageError: one cannot be read, is not what it should be, or the key belongs to another
                 certificate; says which.
         """
         renewals = _Renewals(self)
+        configuration = self.configuration()
+        if fault := self.period_fault():
+            logger.warning(
+                "tls_certificate_out_of_date: the certificate %s %s: clients will refuse it",
+                self.certificate,
+                fault,
+            )
         return grpc.dynamic_ssl_server_credentials(
-            self.configuration(),
+            configuration,
             renewals.newest,  # type: ignore[arg-type]  # it may say: no change
             require_client_authentication=self.client_ca is not None,
         )
@@ -80,25 +89,17 @@ class TlsFiles:
         return tuple(_state_of(path) for path in paths if path is not None)
 
     def _check(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(self.certificate, self.key, password=_no_password)
-        except ssl.SSLError as error:
-            if error.reason == "KEY_VALUES_MISMATCH":
-                why = "the key belongs to another certificate"
-            else:
-                why = f"one of them is not PEM as it should be ({error.reason or error})"
-            raise UsageError(
-                f"cannot use the certificate {self.certificate} with the key {self.key}: {why}"
-            ) from error
+        check_pair(self.certificate, self.key)
         if self.client_ca is not None:
-            try:
-                context.load_verify_locations(self.client_ca)
-            except ssl.SSLError as error:
-                raise UsageError(
-                    f"the client CA {self.client_ca} has no certificate in PEM"
-                    f" ({error.reason or error})"
-                ) from error
+            check_authorities(self.client_ca, "the client CA")
+
+    def period_fault(self) -> str:
+        """What is wrong with the time the certificate holds for, as half a sentence; "": nothing.
+
+        Raises:
+            UsageError: see `credentials`.
+        """
+        return period_fault(self.certificate, self.key)
 
 
 class _Renewals:
@@ -107,18 +108,32 @@ class _Renewals:
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._seen = files.state()
+        #: The state in which a certificate was out of date; it is looked at again: it may become
+        #: valid.
+        self._out_of_date: object = None
 
     def newest(self) -> grpc.ServerCertificateConfiguration | None:
         """What a new connection meets; None: what the one before has met."""
         state = self._files.state()
         if state == self._seen:
             return None
-        self._seen = state
         try:
             configuration = self._files.configuration()
+            fault = self._files.period_fault()
         except UsageError as error:  # while they are being written, or for good
+            self._seen = state
             logger.warning("tls_not_renewed: %s; the one before is used", error.message)
             return None
+        if fault:
+            if state != self._out_of_date:
+                self._out_of_date = state
+                logger.warning(
+                    "tls_not_renewed: the certificate %s %s; the one before is used",
+                    self._files.certificate,
+                    fault,
+                )
+            return None
+        self._seen = state
         logger.info("tls_renewed", extra={"certificate": str(self._files.certificate)})
         return configuration
 
@@ -129,11 +144,6 @@ def _state_of(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _no_password() -> str:
-    # Else OpenSSL would ask on the terminal.
-    raise UsageError("the key is encrypted: give the service one without a password")
 
 
 def _read(path: Path, what: str) -> bytes:

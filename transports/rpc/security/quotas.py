@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import UsageError
+from transports.rpc.limits import ATTACHED_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Quotas:
     """What one client may do; None: any amount.
 
     Attributes:
-        calls_max: executions and streams that are open at once.
+        calls_max: executions and streams that are open at once; for each of them as many
+            attachments as one session may have.
         messages_per_s: messages it may send each second, those that begin a call included.
         bytes_per_s: bytes of them.
 
@@ -82,12 +84,14 @@ class Account:
     Attributes:
         quotas: what it may use.
         calls: executions and streams that it has open.
+        attachments: attachments that it has open, those whose session has ended included.
     """
 
     def __init__(self, quotas: Quotas, now_s: float) -> None:
         """Begin unused."""
         self.quotas = quotas
         self.calls = 0
+        self.attachments = 0
         self._messages = _bucket(quotas.messages_per_s, now_s)
         self._bytes = _bucket(quotas.bytes_per_s, now_s)
 
@@ -111,6 +115,22 @@ class Account:
         return (
             f"this client has {self.calls} executions and streams open, and may have {limit}:"
             " end one, or ask the service's operator for more"
+        )
+
+    def detached(self, _: object) -> None:
+        """Count an attachment no more: its call is over."""
+        self.attachments -= 1
+
+    def no_more_attachments(self) -> str | None:
+        """Why it may not attach itself once more; None: it may."""
+        if self.quotas.calls_max is None:
+            return None
+        limit = self.quotas.calls_max * ATTACHED_MAX
+        if self.attachments < limit:
+            return None
+        return (
+            f"this client has {self.attachments} attachments open, and may have {limit}: end one,"
+            " or read what those wait to say whose session has ended"
         )
 
     def too_fast(self, now_s: float) -> str | None:

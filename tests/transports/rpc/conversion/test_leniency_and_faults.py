@@ -15,6 +15,7 @@ from transports.rpc.conversion.buffers import InputRules, fill, receive
 from transports.rpc.errors import InputError
 
 RULES = InputRules()
+HINT = wire.BatchHint(suggested_batch_size=2)
 
 
 def audio(**fields):
@@ -155,6 +156,10 @@ FAULTS = {
     "not JSON": (wire.DataBuffer(json=wire.JsonData(json_payload="{")), "json_payload is not JSON"),
     "empty JSON": (wire.DataBuffer(json=wire.JsonData()), "json_payload is not JSON"),
     "NaN": (wire.DataBuffer(json=wire.JsonData(json_payload="[NaN]")), "NaN is no JSON value"),
+    "number beyond floats": (
+        wire.DataBuffer(json=wire.JsonData(json_payload="[1, -1e999]")),
+        "the number -1e999 is too large for a float",
+    ),
     "deep JSON": (
         wire.DataBuffer(json=wire.JsonData(json_payload="[" * 100_000)),
         "json: json_payload",
@@ -184,6 +189,14 @@ FAULTS = {
         ),
         "lies behind",
     ),
+    "deep control metadata": (
+        wire.DataBuffer(control=wire.ControlMessage(batch_hint=HINT, metadata="[" * 65 + "]" * 65)),
+        "control: metadata is nested more than 64 levels deep",
+    ),
+    "control metadata beyond floats": (
+        wire.DataBuffer(control=wire.ControlMessage(batch_hint=HINT, metadata='{"a": 1e999}')),
+        "control: metadata: the number 1e999 is too large for a float",
+    ),
     "long metadata": (
         wire.DataBuffer(text=wire.TextBuffer(), metadata={"a": "b" * 20_000}),
         "metadata may have 16384 bytes",
@@ -205,6 +218,28 @@ def test_more_audio_than_allowed_is_a_limits_error():
     with pytest.raises(ResourceLimitError, match="11 samples, and 10 are allowed") as caught:
         receive(audio(samples=bytes(44)), rules)
     assert caught.value.context["limit"] == 10
+
+
+def test_more_lists_and_objects_than_allowed_are_a_limits_error():
+    rules = InputRules(json_containers_max=3)
+
+    def received(text):
+        return receive(wire.DataBuffer(json=wire.JsonData(json_payload=text)), rules).payload.value
+
+    assert received('[{"a": []}, 1, 2, 3, 4]') == [{"a": []}, 1, 2, 3, 4]
+    with pytest.raises(ResourceLimitError, match="4 lists and objects, and 3 are") as caught:
+        received('[{"a": []}, [], 1]')
+    assert (caught.value.context["limit"], caught.value.context["requested"]) == (3, 4)
+    metadata = wire.ControlMessage(batch_hint=HINT, metadata="[[], [], [[]]]")
+    with pytest.raises(ResourceLimitError, match="control: metadata has 5 lists"):
+        receive(wire.DataBuffer(control=metadata), rules)
+
+
+def test_control_metadata_may_be_nested_so_deep():
+    text = "[" * 64 + "]" * 64
+    hint = wire.ControlMessage(batch_hint=HINT, metadata=text)
+    payload = receive(wire.DataBuffer(control=hint), RULES).payload
+    assert json.dumps(payload.metadata) == text
 
 
 def test_a_files_path_may_be_refused():

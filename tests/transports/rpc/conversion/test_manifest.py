@@ -99,6 +99,13 @@ def test_params_that_are_not_json_count_as_none_with_a_warning(params, caplog):
     assert "params_not_json" in caplog.text
 
 
+def test_params_that_are_not_json_are_not_logged(caplog):
+    with caplog.at_level(logging.DEBUG):
+        planned(manifest(node(params='{"api_key": "sk-123",}')))
+    assert "22 characters, wrong from character 21" in caplog.text
+    assert "sk-123" not in str([vars(record) for record in caplog.records])
+
+
 @pytest.mark.parametrize("params", ["", "  ", "null", "{}"])
 def test_absent_params_are_none_without_a_warning(params, caplog):
     planned(manifest(node(params=params)))

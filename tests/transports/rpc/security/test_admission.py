@@ -17,8 +17,18 @@ from protos.remotemedia.v1 import (
     execution_pb2,
     streaming_pb2,
 )
-from tests.transports.rpc.rpc_client import PATIENCE_S, eventually, json_data, manifest
+from tests.transports.rpc.control_client import READING_NOTHING_AHEAD, Attached
+from tests.transports.rpc.rpc_client import (
+    CANCEL,
+    PATIENCE_S,
+    Client,
+    eventually,
+    json_data,
+    manifest,
+)
+from transports.rpc import attachment as attachment_module
 from transports.rpc.security import admission as admission_module
+from transports.rpc.security import quotas as quotas_module
 from transports.rpc.security.admission import Admission
 from transports.rpc.security.quotas import Quotas
 from transports.rpc.security.tokens import Tokens
@@ -202,6 +212,44 @@ async def test_a_client_may_have_so_many_streams_open(serve):
     account = admission._accounts["client-1"]
     await eventually(lambda: account.calls == 0)
     assert await status_of(third(client, bearer(FIRST))) is grpc.StatusCode.OK
+
+
+async def test_a_client_may_have_so_many_attachments_open(serve, monkeypatch):
+    monkeypatch.setattr(quotas_module, "ATTACHED_MAX", 2)
+    monkeypatch.setattr(attachment_module, "_GOODBYE_S", 0.05)
+    admission = Admission(None, Quotas(calls_max=1))
+    running = await serve(interceptors=[admission])
+    lazy = Client(running.server.addresses[0], **READING_NOTHING_AHEAD)
+
+    async def attach(stream):
+        attached = Attached(lazy.channel)
+        await attached.hello((await stream.ready()).session_id)
+        return attached
+
+    stream = await running.client.open(ECHO)
+    attached = await attach(stream)
+    await attached.subscribe("a")
+    await attached.done()
+    for _ in range(10):
+        await stream.send("a", "x" * 200_000)
+        await stream.read_kind("result")
+    (live,) = running.service.sessions
+    await stream.control(CANCEL)
+    await stream.rest()
+    await eventually(lambda: live.attached == 0)
+
+    # What was not read of the first session still counts.
+    stream = await running.client.open(ECHO)
+    second = await attach(stream)
+    third = CALLS["Attach"](running.client, ())
+    assert await status_of(third) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    attached.call.cancel()
+    second.call.cancel()
+    account = admission._accounts[""]
+    await eventually(lambda: account.attachments == 0)
+    third = CALLS["Attach"](running.client, ())
+    assert await status_of(third) is OTHERWISE["Attach"]
+    await lazy.channel.close()
 
 
 async def test_calls_that_come_together_are_counted_too(serve):

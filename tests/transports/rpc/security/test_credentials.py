@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from engine.errors import UsageError
-from transports.rpc.security.credentials import TlsFiles
+from transports.rpc.security.credentials import TlsFiles, _Renewals
 
 PKI = Path(__file__).with_name("pki")
 CA = (PKI / "ca.pem").read_bytes()
@@ -72,6 +72,38 @@ async def test_files_that_are_renewed_are_met_by_the_next_connection(serve, tmp_
         lay("server")
         assert await met() == "server"
         await stub.Check(health_pb2.HealthCheckRequest(), timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "fault"),
+    [("server.pem", ""), ("expired.pem", "has expired"), ("future.pem", "is not valid yet")],
+)
+def test_a_certificate_out_of_date_is_used_with_a_warning(certificate, fault, caplog):
+    files(certificate).credentials()
+    said = [f"{PKI / certificate} {fault}: clients will refuse it"] if fault else []
+    assert [
+        record.getMessage().partition("the certificate ")[2] for record in caplog.records
+    ] == said
+
+
+def test_a_certificate_out_of_date_replaces_none(tmp_path, caplog):
+    def lay(name):
+        (tmp_path / "new.pem").write_bytes((PKI / f"{name}.pem").read_bytes())
+        (tmp_path / "new.pem").rename(tmp_path / "tls.pem")
+
+    lay("server")
+    renewals = _Renewals(TlsFiles(tmp_path / "tls.pem", PKI / "server.key"))
+    for name in ("expired", "future"):
+        lay(name)
+        assert renewals.newest() is None
+        assert renewals.newest() is None
+    assert [record.getMessage().partition("tls.pem ")[2] for record in caplog.records] == [
+        "has expired; the one before is used",
+        "is not valid yet; the one before is used",
+    ]
+    lay("server")
+    assert renewals.newest() is not None
+    assert renewals.newest() is None
 
 
 @pytest.mark.net
