@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from engine.limits import LEDGER, as_limit_error, memory_limit_bytes
 from engine.observe.statistics import NodeStatistics, StageStatistics
 from engine.payloads import Control
 from engine.steering import nodes_of, order_to_dict
-from engine.workers.interpreters import venv_python
+from engine.workers.interpreters import executable_of, venv_python
 from engine.workers.messages import SteerCommand
 from engine.workers.notices import (
     ControlNotice,
@@ -278,9 +279,13 @@ def warm_up(settings: Settings) -> None:
     """Start what workers are forked from, without waiting for it: the first session need not then.
 
     Raises:
-        SpawnError: the interpreter's virtual environment cannot be used.
+        UsageError: there is no such interpreter.
+        SpawnError: its virtual environment cannot be used.
     """
-    WorkerService.shared().warm(_interpreter_of(settings))
+    interpreter = _interpreter_of(settings)
+    if shutil.which(executable_of(interpreter)) is None:
+        raise UsageError(f"python.executable: there is no interpreter {interpreter!r}")
+    WorkerService.shared().warm(interpreter)
 
 
 def _interpreter_of(settings: Settings) -> str:

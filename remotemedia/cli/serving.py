@@ -118,7 +118,7 @@ class Serving:
         Raises:
             TransportError: an address cannot be listened on.
             UsageError: a file of TLS cannot be used.
-            SpawnError: the virtual environment of the settings cannot be used.
+            SpawnError: the interpreter of the settings cannot be used.
         """
         choices = self.choices
         credentials = None if choices.tls is None else choices.tls.credentials()

@@ -117,10 +117,12 @@ def test_a_port_that_is_taken_is_told(serve, option):
         (["--tls-cert", "missing.pem"], {}, "the key is missing"),
         (["--tls-cert", "no.pem", "--tls-key", "no.key"], {}, "cannot read the certificate no.pem"),
         (["--config", "missing.toml"], {}, "there is no configuration file missing.toml"),
+        (["--config", "nopython.toml"], {}, "there is no interpreter '/no/python'"),
         ([], {"GRPC_REQUIRE_AUTH": "true"}, "nobody could call"),
     ],
 )
-def test_what_cannot_be_used_is_told_before_it_listens(serve, arguments, env, words):
+def test_what_cannot_be_used_is_told_before_it_listens(serve, place, arguments, env, words):
+    (place.folder / "nopython.toml").write_text('[python]\nexecutable = "/no/python"\n')
     code, stderr = refused(serve(*arguments, env=env))
     assert code == 2
     assert words in stderr

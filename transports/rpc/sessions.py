@@ -31,6 +31,8 @@ STOPPED: Final = "The service was stopped"
 #: How long a call waits for its session to be gone before it ends without it. A session that ends
 #: well is gone within milliseconds; one whose processes have to be killed goes on by itself.
 _AWAITED_S: Final = 1.0
+#: Characters of a session's error in the log.
+_REASON_MAX: Final = 500
 
 
 @dataclass(eq=False, slots=True)
@@ -244,4 +246,9 @@ class SessionRegistry:
         self._endings.pop(live.id, None)
         live.ended.set()
         self.on_end(live)
-        logger.info("session_ended", extra={"session_id": live.id, "method": live.method})
+        facts = {"session_id": live.id, "method": live.method}
+        if live.error is None:
+            logger.info("session_ended", extra=facts)
+            return
+        why = getattr(live.error, "message", "") or type(live.error).__name__
+        logger.warning("session_failed: %s", why[:_REASON_MAX], extra=facts)

@@ -358,8 +358,22 @@ class Stream:
             result.processing_time_ms = latency_ms
             result.total_items_processed = self._counts.outputs + 1
             fill_output(result.data_outputs[packet.source.node], packet, self._measurement)
+            self._check_size(response, packet.source.node)
             await self._writer.write(response)
             self._counts.answered(cause.ordinal, latency_ms)
+
+    def _check_size(self, response: streaming_pb2.StreamResponse, node: str) -> None:
+        """Refuse an output that is larger than a message may be."""
+        size, bytes_max = response.ByteSize(), self._service.limits.message_bytes_max
+        if size > bytes_max:
+            raise ResourceLimitError(
+                f"an output of node {node!r} has {size} bytes, more than the {bytes_max} that a"
+                " message may have: let it give less at a time, or raise max_message_mb",
+                limit=bytes_max,
+                requested=size,
+                resource="message_bytes",
+                node_id=node,
+            )
 
     async def _write_metrics(self, metrics: streaming_pb2.StreamMetrics) -> None:
         metrics.buffer_items += len(self._inbox)

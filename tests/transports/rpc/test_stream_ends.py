@@ -326,3 +326,15 @@ async def test_a_session_is_found_by_the_id_the_client_was_given(running):
     await stream.close()
     await stream.rest()
     assert running.service.sessions.get(session_id) is None
+
+
+async def test_an_output_that_no_message_holds_is_a_limits_error(serve, tmp_path, caplog):
+    running = await serve(limits={"message_bytes_max": 70_000})
+    flood = {"path": str(tmp_path / "count"), "size": 80_000}
+    stream = await running.client.open(manifest({"e": ("Flood", flood)}))
+    await stream.ready()
+    await stream.send("e", "x")
+    *_, last = await stream.rest()
+    assert last.error.error_type == common_pb2.ERROR_TYPE_RESOURCE_LIMIT
+    assert "more than the 70000 that a message may have" in last.error.message
+    assert "session_failed: an output of node 'e' has" in caplog.text

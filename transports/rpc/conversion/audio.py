@@ -26,6 +26,8 @@ _DTYPES: Final[Mapping[common_pb2.AudioFormat, np.dtype[Any]]] = {
     common_pb2.AUDIO_FORMAT_I16: np.dtype(np.int16),
     common_pb2.AUDIO_FORMAT_I32: np.dtype(np.int32),
 }
+#: The highest sample rate that crosses to another process, in Hz.
+_RATE_MAX: Final = 2**31 - 1
 #: What an integer sample is multiplied by: one over full scale.
 _SCALES: Final = {
     np.dtype(np.int16): np.float32(1 / 32_768),
@@ -68,6 +70,8 @@ def audio_from(buffer: common_pb2.AudioBuffer, samples_max: int | None) -> Audio
     channels = buffer.channels or 1
     if count % channels:
         raise InputError(f"audio: {count} samples are no whole frames of {channels} channels")
+    if buffer.sample_rate > _RATE_MAX:
+        raise InputError(f"audio: a sample rate of {buffer.sample_rate} Hz is above {_RATE_MAX}")
     samples = as_float32(view_of(data, dtype)).reshape(-1, channels)
     with as_input_error("audio"):
         return Audio(samples, buffer.sample_rate)

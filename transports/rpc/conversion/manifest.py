@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.errors import ManifestError, Problem
 from engine.manifest.limits import DEFAULT_LIMITS, DOCUMENT
 from engine.manifest.model import VERSION
+from engine.wording import quoted
 from protos.remotemedia.v1 import execution_pb2
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def document_of(
         created_at=manifest.metadata.created_at,
     )
     extras = _multiprocess(multiprocess) if multiprocess is not None else {}
-    of_nodes, of_connections = extras.pop("nodes", {}), extras.pop("connections", {})
+    of_nodes = _by_name("nodes", extras.pop("nodes", {}), [node.id for node in manifest.nodes])
+    positions = [str(at) for at in range(len(manifest.connections))]
+    of_connections = _by_name("connections", extras.pop("connections", {}), positions)
     if extras:
         metadata["multiprocess"] = extras
     version = VERSION if manifest.version in _VERSIONS else manifest.version
@@ -166,12 +169,36 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _extra(extras: Any, key: str, fields: Collection[str]) -> dict[str, Any]:
-    """What the call's metadata says of a node or a connection."""
-    found = extras.get(key) if isinstance(extras, dict) else None
-    if not isinstance(found, dict):
+def _by_name(what: str, extras: Any, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What the call's metadata says of nodes or connections that are there, by their names."""
+    if not isinstance(extras, dict):
+        _warn_ignored(f"{what} must be an object, by {'id' if what == 'nodes' else 'position'}")
         return {}
+    known = {*names}
+    for name in extras.keys() - known:
+        _warn_ignored(f"{what} has {quoted(name)}, and the manifest has none of that name")
+    for name, fields in extras.items():
+        if not isinstance(fields, dict):
+            _warn_ignored(f"{what}.{quoted(name)} must be an object")
+    return {
+        name: fields
+        for name, fields in extras.items()
+        if name in known and isinstance(fields, dict)
+    }
+
+
+def _extra(
+    extras: Mapping[str, dict[str, Any]], key: str, fields: Collection[str]
+) -> dict[str, Any]:
+    """What the call's metadata says of a node or a connection."""
+    found = extras.get(key, {})
+    for name in found.keys() - {*fields}:
+        _warn_ignored(f"{quoted(key)} has {quoted(name)}; known are {', '.join(fields)}")
     return {name: found[name] for name in fields if name in found}
+
+
+def _warn_ignored(why: str) -> None:
+    logger.warning("metadata_ignored: %s: %s", MULTIPROCESS_HEADER, why)
 
 
 def _multiprocess(text: str) -> dict[str, Any]:

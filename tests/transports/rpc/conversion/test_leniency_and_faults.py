@@ -75,6 +75,10 @@ FAULTS = {
         "4 samples of F32 is 16 bytes",
     ),
     "no whole frames": (audio(samples=bytes(12), channels=2), "no whole frames of 2 channels"),
+    "a rate that no process takes": (
+        wire.DataBuffer(audio=wire.AudioBuffer(samples=bytes(4), sample_rate=2**31)),
+        "a sample rate of 2147483648 Hz is above",
+    ),
     "too many channels": (audio(samples=bytes(4_000), channels=1_000), "1 to 256 channels"),
     "no sample rate": (
         wire.DataBuffer(audio=wire.AudioBuffer(samples=bytes(4))),

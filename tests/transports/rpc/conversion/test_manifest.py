@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -121,6 +122,23 @@ def test_params_of_json_that_are_no_object_are_an_error():
 def test_both_spellings_of_a_param_are_taken(name):
     plan = planned(manifest(node(node_type="AudioChunkerNode", params=f'{{"{name}": 64}}')))
     assert plan.stages[0].nodes[0].params == {"chunk_size": 64}
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"nodes": {"zz": {"executor": "process"}}}, 'nodes has "zz"'),
+        ({"nodes": {"a": {"exekutor": "process"}}}, '"a" has "exekutor"; known are executor,'),
+        ({"nodes": {"a": "process"}}, 'nodes."a" must be an object'),
+        ({"nodes": ["a"]}, "nodes must be an object, by id"),
+        ({"connections": {"7": {"capacity": 1}}}, 'connections has "7"'),
+        ({"connections": 7}, "connections must be an object, by position"),
+    ],
+)
+def test_what_the_calls_metadata_says_of_nothing_is_a_warning(header, words, caplog):
+    document = document_of(manifest(node("a")), json.dumps(header))
+    assert document["nodes"][0].keys() == document_of(manifest(node("a")))["nodes"][0].keys()
+    assert words in caplog.text
 
 
 @pytest.mark.parametrize("header", ["{", "[]", "1"])
