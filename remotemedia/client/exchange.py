@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 #: What grpc makes up where a write fails.
 _MADE_UP: Final = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 
-#: How soon the status is asked for again.
+#: How soon the status is asked for again, in seconds, and how often at most.
 _ASKING_S: Final = 0.001
+_ASKED_MAX: Final = 1_000
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -92,7 +93,9 @@ class Exchange(Generic[RequestT, ResponseT]):
 
     async def status(self) -> tuple[grpc.StatusCode, str]:
         """How the call ended, once `read` has given all: a code and what is said about it."""
-        while self._status == _MADE_UP:
+        for _ in range(_ASKED_MAX):
+            if self._status != _MADE_UP:
+                break
             self._status = (await self._call.code(), await self._call.details() or "")
             if self._status == _MADE_UP:  # the true one follows, of which grpc tells nobody
                 await asyncio.sleep(_ASKING_S)
