@@ -1,8 +1,13 @@
-"""Hands on a session without a loop, see `engine.session.hands`; each method waits."""
+"""Hands on a session without a loop, see `engine.session.hands`; each method waits.
+
+Those on a session elsewhere are handled alike: see `remotemedia.client.blocking_hands`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+
+from engine.session.hands import Interception
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -11,16 +16,46 @@ if TYPE_CHECKING:
     from engine.packet import Packet
     from engine.payloads import Payload
     from engine.session.blocking import LoopThread
-    from engine.session.hands import Interception, Request, Tap
-
-HandT = TypeVar("HandT", bound="Tap | Interception")
+    from engine.session.hands import Request
 
 
-class _BlockingHand(Generic[HandT]):
+class Showing(Protocol):
+    """What shows the outputs of one port, until it is closed."""
+
+    @property
+    def node(self) -> str:
+        """The node."""
+
+    @property
+    def port(self) -> str:
+        """Its output port."""
+
+    @property
+    def dropped(self) -> int:
+        """How many were given up, since they were not taken in time."""
+
+    async def receive(self) -> Any:
+        """The next one, or None once nothing more comes."""
+
+    async def aclose(self) -> None:
+        """Show no more."""
+
+
+class ShowingPackets(Showing, Protocol):
+    """A tap, here or elsewhere."""
+
+    async def receive(self) -> Packet | None:
+        """The next output, or None once nothing more comes."""
+
+
+HandT = TypeVar("HandT", bound=Showing)
+
+
+class BlockingHand(Generic[HandT]):
     """A hand whose methods wait. Use it as a context manager, or close it."""
 
     def __init__(self, hand: HandT, thread: LoopThread) -> None:
-        """Take over a hand of a session that runs on a thread of its own."""
+        """Take over a hand that is served on a thread of its own."""
         self._hand = hand
         self._thread = thread
 
@@ -47,11 +82,11 @@ class _BlockingHand(Generic[HandT]):
 
     @property
     def dropped(self) -> int:
-        """See `Listener.dropped`."""
+        """How many were given up, since they were not taken in time."""
         return self._hand.dropped
 
     def close(self) -> None:
-        """See `Listener.aclose`; once the session is closed there is nothing left to close."""
+        """Show no more; once the session is closed there is nothing left to close."""
         if self._thread.is_running:
             self._thread.complete(self._hand.aclose)
 
@@ -66,7 +101,7 @@ class _BlockingHand(Generic[HandT]):
         return self._thread.call(function) if self._thread.is_running else None
 
 
-class BlockingTap(_BlockingHand["Tap"]):
+class BlockingTap(BlockingHand[ShowingPackets]):
     """See `Tap`."""
 
     def receive(self) -> Packet | None:
@@ -79,7 +114,7 @@ class BlockingTap(_BlockingHand["Tap"]):
             yield packet
 
 
-class BlockingInterception(_BlockingHand["Interception"]):
+class BlockingInterception(BlockingHand[Interception]):
     """See `Interception`."""
 
     def receive(self) -> BlockingRequest | None:

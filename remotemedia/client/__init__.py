@@ -6,10 +6,10 @@
     channel     address, TLS, token → a channel
     client      Client: executions, streams, sessions, all of one server
     stream      RemoteStream: one stream, and what becomes of it when its connection is lost
+    exchange    one call with messages both ways, read to its true end
     reconnect   how long is waited, and which inputs are sent again; pure
     hands       Hands: taps, interceptions, publications of one running session
-    blocking    BlockingClient, BlockingStream: the same without a loop, as are
-    blocking_hands  the hands
+    blocking    BlockingClient, BlockingStream: the same without a loop; blocking_hands: the hands
 
 Loads grpc; `import remotemedia` does not.
 """
@@ -23,7 +23,6 @@ from remotemedia.client.blocking_hands import (  # noqa: E402 - only once ours a
     BlockingHands,
     BlockingQuestion,
     BlockingRemoteInterception,
-    BlockingRemoteTap,
 )
 from remotemedia.client.channel import Tls  # noqa: E402
 from remotemedia.client.client import Client, Limits, Result  # noqa: E402
@@ -36,7 +35,6 @@ __all__ = [
     "BlockingHands",
     "BlockingQuestion",
     "BlockingRemoteInterception",
-    "BlockingRemoteTap",
     "BlockingStream",
     "Client",
     "Hands",

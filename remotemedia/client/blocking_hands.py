@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from engine.packet import NO_METADATA
+from engine.session.blocking_hands import BlockingHand, BlockingTap
+from remotemedia.client.hands import RemoteInterception
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-    from engine.packet import Packet
     from engine.payloads import Payload
     from engine.session.blocking import LoopThread
     from engine.steering import NodeState
     from protos.remotemedia.v1 import control_pb2
-    from remotemedia.client.hands import Hands, Question, RemoteInterception, RemoteTap
-
-ShownT = TypeVar("ShownT", bound="RemoteTap | RemoteInterception")
+    from remotemedia.client.hands import Hands, Question
 
 
 class BlockingHands:
@@ -61,9 +60,9 @@ class BlockingHands:
         if self._thread.is_running:
             self._thread.complete(close)
 
-    def tap(self, node: str, port: str = "") -> BlockingRemoteTap:
+    def tap(self, node: str, port: str = "") -> BlockingTap:
         """See `Hands.tap`."""
-        return BlockingRemoteTap(self._thread.call(self._hands.tap, node, port), self._thread)
+        return BlockingTap(self._thread.call(self._hands.tap, node, port), self._thread)
 
     def intercept(
         self, node: str, port: str = "", *, deadline_ms: int = 0
@@ -92,68 +91,12 @@ class BlockingHands:
         self._thread.call(self._hands.clear_node_state, node)
 
 
-class _BlockingShown(Generic[ShownT]):
-    """What is shown of one output port. Use it as a context manager, or close it."""
-
-    def __init__(self, shown: ShownT, thread: LoopThread) -> None:
-        """Take over what `Hands` gave."""
-        self._shown = shown
-        self._thread = thread
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def node(self) -> str:
-        """The node."""
-        return self._shown.node
-
-    @property
-    def port(self) -> str:
-        """Its output port; "": the default one."""
-        return self._shown.port
-
-    @property
-    def dropped(self) -> int:
-        """How many were given up, since they were not taken in time."""
-        return self._shown.dropped
-
-    def close(self) -> None:
-        """Listen no more; a second call does nothing, nor does one after the client's end."""
-        if self._thread.is_running:
-            self._thread.complete(self._shown.aclose)
-
-    def _receive(self) -> Any:
-        return self._thread.call(self._shown.receive)
-
-
-class BlockingRemoteTap(_BlockingShown["RemoteTap"]):
-    """See `RemoteTap`."""
-
-    def receive(self) -> Packet | None:
-        """See `RemoteTap.receive`."""
-        packet: Packet | None = self._receive()
-        return packet
-
-    def __iter__(self) -> Iterator[Packet]:
-        while (packet := self.receive()) is not None:
-            yield packet
-
-
-class BlockingRemoteInterception(_BlockingShown["RemoteInterception"]):
+class BlockingRemoteInterception(BlockingHand[RemoteInterception]):
     """See `RemoteInterception`."""
 
     def receive(self) -> BlockingQuestion | None:
         """See `RemoteInterception.receive`."""
-        question: Question | None = self._receive()
+        question: Question | None = self._call(self._hand.receive)
         return None if question is None else BlockingQuestion(question, self._thread.call)
 
     def __iter__(self) -> Iterator[BlockingQuestion]:
