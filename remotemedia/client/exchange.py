@@ -101,6 +101,13 @@ class Exchange(Generic[RequestT, ResponseT]):
                 await asyncio.sleep(_ASKING_S)
         return self._status
 
+    async def finish(self) -> None:
+        """Say that nothing more is written; what the server still sends can be read."""
+        try:
+            await self._call.done_writing()
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            self._end()
+
     def cancel(self) -> None:
         """End the call; whoever reads or writes is told."""
         self._call.cancel()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar
 
 import grpc
 
@@ -26,7 +26,8 @@ from engine.errors import (
 from engine.packet import NO_METADATA, Packet
 from engine.wording import quoted
 from protos.remotemedia.v1 import control_pb2
-from remotemedia.client.failures import error_of_call
+from remotemedia.client.exchange import Exchange
+from remotemedia.client.failures import error_of_status
 from remotemedia.client.packets import Incoming, buffer_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ _KEPT_MAX: Final = 256
 _CARRIED_OUT_S: Final = 10.0
 #: How long the server may take to do what was asked for before we left.
 _GOODBYE_S: Final = 10.0
+#: How a call ends that nothing went wrong with: also when it is we who cancel it.
+_ENDS: Final = (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED)
 _IN: Final = control_pb2.CONTROL_DIRECTION_IN
 _OUT: Final = control_pb2.CONTROL_DIRECTION_OUT
 _STATES: Final = {
@@ -52,6 +55,7 @@ _STATES: Final = {
 }
 
 ItemT = TypeVar("ItemT")
+_Exchange: TypeAlias = "Exchange[control_pb2.ControlFrame, control_pb2.ControlEvent]"
 
 
 class _Shown(Generic[ItemT]):
@@ -201,7 +205,7 @@ class Hands:
         self.session_id = session_id
         self.closed: control_pb2.SessionClosed | None = None
         self._open_call = open_call
-        self._attached_call: grpc.aio.StreamStreamCall[Any, Any] | None = None
+        self._attached: _Exchange | None = None
         self._attach_id = attach_id
         self._client = client
         self._incoming = Incoming(session_id)
@@ -234,19 +238,14 @@ class Hands:
             UsageError: there is no such session.
             TransportError: the server cannot be reached, or refuses.
         """
-        if self._attached_call is not None:
+        if self._attached is not None:
             raise UsageError("hands are attached once; attach others")
-        self._attached_call = self._open_call()
+        self._attached = Exchange(self._open_call())
         hello = control_pb2.Hello(session_id=self.session_id, attach_id=self._attach_id)
-        try:
-            await self._call.write(control_pb2.ControlFrame(hello=hello))
-            event: Any = await self._call.read()
-        except asyncio.InvalidStateError:
-            event = grpc.aio.EOF
-        except grpc.RpcError as error:
-            raise error_of_call(error, self._client.address) from error
-        if event is grpc.aio.EOF:
-            raise await self._refusal()
+        await self._attached.write(control_pb2.ControlFrame(hello=hello))
+        event = await self._attached.read()
+        if event is None:
+            raise error_of_status(*await self._attached.status(), self._client.address)
         self.session_id = event.attached.session_id
         self._reading = asyncio.create_task(self._read())
 
@@ -261,28 +260,27 @@ class Hands:
         """
         reading, self._reading = self._reading, None
         if reading is None:
-            if self._attached_call is not None:
-                self._attached_call.cancel()
+            if self._attached is not None:
+                self._attached.cancel()
             return
         try:
             async with asyncio.timeout(_GOODBYE_S):
-                if not self._call.done():
-                    await self._call.done_writing()
+                await self._exchange.finish()
                 await asyncio.shield(reading)
-        except (TimeoutError, grpc.RpcError, asyncio.InvalidStateError):
+        except TimeoutError:
             pass
         finally:
-            self._call.cancel()
+            self._exchange.cancel()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
         if raises:
             self._raise_refused()
 
     @property
-    def _call(self) -> grpc.aio.StreamStreamCall[Any, Any]:
-        if self._attached_call is None:
+    def _exchange(self) -> _Exchange:
+        if self._attached is None:
             raise UsageError("attach first: async with client.attach(…) as hands")
-        return self._attached_call
+        return self._attached
 
     # --- orders -----------------------------------------------------------------------------------
 
@@ -421,12 +419,8 @@ class Hands:
 
     async def _write_now(self, frame: control_pb2.ControlFrame) -> None:
         async with self._writing:
-            try:
-                await self._call.write(frame)
-            except (grpc.RpcError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
-                if not self._call.done():
-                    raise
-                raise _over() from error
+            if not await self._exchange.write(frame):
+                raise _over()
 
     async def _order(self, **op: object) -> None:
         """Send a frame and wait until it was carried out."""
@@ -449,7 +443,7 @@ class Hands:
         self._raise_refused()
 
     async def _quietly(self, **op: object) -> None:
-        if not self._call.done():
+        if not self._exchange.is_over:
             try:
                 await self.write(control_pb2.ControlFrame(**op))  # type: ignore[arg-type]
             except EdgeClosedError:
@@ -464,13 +458,13 @@ class Hands:
     async def _read(self) -> None:
         failure: RemoteMediaError | None = None
         try:
-            while True:
-                event: Any = await self._call.read()
-                if event is grpc.aio.EOF:
-                    break
+            while (event := await self._exchange.read()) is not None:
                 self._take(event)
-        except grpc.RpcError as error:
-            failure = error_of_call(error, self._client.address)
+            code, details = await self._exchange.status()
+            if code not in _ENDS:
+                failure = error_of_status(code, details, self._client.address)
+        except RemoteMediaError as error:
+            failure = error
         finally:
             for carried_out in self._questions.values():
                 if not carried_out.done():
@@ -518,14 +512,6 @@ class Hands:
             if refused:
                 return
         self._errors.append(error)
-
-    async def _refusal(self) -> RemoteMediaError:
-        try:
-            await self._call.wait_for_connection()
-        except grpc.RpcError as error:
-            return error_of_call(error, self._client.address)
-        code, details = await self._call.code(), await self._call.details()
-        return UsageError(details or code.name, status=code.name)
 
 
 def _over() -> EdgeClosedError:
