@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import EdgeClosedError, NodeError, RemoteMediaError, UsageError
+from engine.errors import (
+    EdgeClosedError,
+    NodeError,
+    RemoteMediaError,
+    ResourceLimitError,
+    UsageError,
+)
 from engine.payloads import BatchHint, Control, Json
 from engine.session.orders import UNANSWERED_MAX
 from tests.integration.graph_operators import Pass
@@ -195,6 +201,18 @@ async def test_a_decision_counts_though_the_interception_is_closed_right_behind_
 # ----------------------------------------------------------------------------- what is kept
 
 
+async def answered(session):
+    """Wait until a node takes orders again: all that it was given have been answered then."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await session.set_params("n", {})
+            except ResourceLimitError:
+                await asyncio.sleep(0.002)
+            else:
+                return
+
+
 @pytest.mark.parametrize("place", ["local", "process"])
 async def test_calls_that_are_cancelled_do_not_count_as_unanswered_for_ever(place):
     async with chain(place) as session:
@@ -205,6 +223,7 @@ async def test_calls_that_are_cancelled_do_not_count_as_unanswered_for_ever(plac
                     await asyncio.sleep(0)
                 calling.cancel()
                 await asyncio.wait([calling])
+            await answered(session)
             await session.publish("n", Json(turns))
             assert await some(session, 1) == [[turns, "a"]]
         await session.set_params("n", {})
