@@ -111,18 +111,19 @@ class Ingress:
         Raises:
             UsageError: one is no payload, there is no such port, or there are none.
         """
-        own_ns = timestamp_ns if isinstance(timestamp_ns, Mapping) else None
-        common_ns = None if isinstance(timestamp_ns, Mapping) else timestamp_ns
+        times_ns: Mapping[str, int | None] = (
+            timestamp_ns
+            if isinstance(timestamp_ns, Mapping)
+            else dict.fromkeys(payloads, timestamp_ns)
+        )
         stamped = {
-            port: self.stamp(
-                payload, port, own_ns.get(port) if own_ns else common_ns, generation, metadata
-            )
+            port: self.stamp(payload, port, times_ns.get(port), generation, metadata)
             for port, payload in payloads.items()
         }
         if not stamped:
             raise UsageError("a group needs at least one payload")
         packets = [stamped[port] for port in self.ports if port in stamped]
-        if own_ns:
+        if isinstance(timestamp_ns, Mapping):
             return Group({packet.port: packet for packet in packets})
         lead = next((packet for packet in packets if type(packet.payload) is Audio), packets[0])
         group = Group(

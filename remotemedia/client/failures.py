@@ -28,7 +28,13 @@ from engine.errors import (
     UsageError,
 )
 from protos.remotemedia.v1 import common_pb2
-from transports.rpc.errors import VALIDATION_PREFIX, InputKindError, VersionError
+from transports.rpc.errors import (
+    CLOSED,
+    STOPPED,
+    VALIDATION_PREFIX,
+    InputKindError,
+    VersionError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +55,8 @@ _BY_STATUS: Final[Mapping[grpc.StatusCode, type[RemoteMediaError]]] = {
 }
 #: Who ended a session before its time, as servers of ours say it, and what becomes of a new one.
 _ENDED_BY: Final[Mapping[str, grpc.StatusCode]] = {
-    "The service was stopped": grpc.StatusCode.UNAVAILABLE,
-    "An operator of the service ended the session": grpc.StatusCode.ABORTED,
+    STOPPED: grpc.StatusCode.UNAVAILABLE,
+    CLOSED: grpc.StatusCode.ABORTED,
 }
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from engine.errors import RemoteMediaError
+from engine.errors import RemoteMediaError, ResourceLimitError
 from protos.remotemedia.v1 import admin_pb2, admin_pb2_grpc
 from transports.rpc.control import find_session
 from transports.rpc.control_faults import ControlFaultError, node_of
+from transports.rpc.conversion.plain import loads
+from transports.rpc.errors import CLOSED, InputError
 
 if TYPE_CHECKING:
     from engine.observe.statistics import SessionStatistics
@@ -26,8 +28,6 @@ logger = logging.getLogger("remotemedia.rpc")
 
 #: How long nodes may take to say what an interrupt made them drop, where the client does not say.
 _SETTLE_MS: Final = 1_000
-#: What the client of a session is told that is closed here.
-CLOSED: Final = "An operator of the service ended the session"
 #: The longest a client may ask for.
 _SETTLE_MS_MAX: Final = 60_000
 
@@ -120,9 +120,11 @@ class AdminServicer(admin_pb2_grpc.SessionAdminServicer):
         """Change params of a node."""
         live = await find_session(self._service, request.session_id, context)
         try:
-            params = json.loads(request.params or "{}")
-        except (ValueError, RecursionError) as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"params is not JSON: {error}")
+            params = loads(
+                request.params or "{}", "params", self._service.limits.json_containers_max
+            )
+        except (InputError, ResourceLimitError) as error:
+            await self._service.abort(error, context)
         if not isinstance(params, dict):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "params must be a JSON object")
         try:

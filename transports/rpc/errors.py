@@ -80,6 +80,12 @@ class VersionError(UsageError):
     code = "version"
 
 
+#: What clients are told whose sessions end because the service does.
+STOPPED: Final = "The service was stopped"
+#: What clients are told whose sessions an operator has ended.
+CLOSED: Final = "An operator of the service ended the session"
+
+
 class SessionEndedError(RemoteMediaError):
     """Others than its client ended a session before its time."""
 

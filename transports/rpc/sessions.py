@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.session.session import Session
+from transports.rpc.errors import STOPPED
 from transports.rpc.inputs import Chunk
 from transports.rpc.security.caller import caller, may_see
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("remotemedia.rpc")
 
-#: What clients are told whose sessions end because the service does.
-STOPPED: Final = "The service was stopped"
 #: How long a call waits for its session to be gone before it ends without it. A session that ends
 #: well is gone within milliseconds; one whose processes have to be killed goes on by itself.
 _AWAITED_S: Final = 1.0

@@ -174,6 +174,8 @@ async def test_params_are_set_while_it_runs(running, admin, place):
         ("s", '{"factor": "many"}', "factor"),
         ("x", "{}", "no node 'x'"),
         ("s", "{", "not JSON"),
+        ("s", '{"factor": NaN}', "not JSON"),
+        ("s", '{"factor": 1e999}', "too large for a float"),
         ("s", "[1]", "JSON object"),
     ],
 )

@@ -7,8 +7,7 @@ import pytest
 
 from protos.remotemedia.v1 import admin_pb2, admin_pb2_grpc
 from tests.transports.rpc.rpc_client import PATIENCE_S, eventually, json_data, manifest, text
-from transports.rpc.admin import CLOSED
-from transports.rpc.sessions import STOPPED
+from transports.rpc.errors import CLOSED, STOPPED
 
 pytestmark = [pytest.mark.net]
 
